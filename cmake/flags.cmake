@@ -1,0 +1,52 @@
+# Compiler flags in one place: warnings, hardening, sanitizers, and the per-file instruction sets.
+include(CheckCCompilerFlag)
+
+add_library(limbeck_flags INTERFACE)
+target_compile_options(limbeck_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla
+  -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough
+  -Werror=implicit -Werror=int-conversion -Werror=incompatible-pointer-types
+  -fno-strict-overflow -fno-delete-null-pointer-checks -fno-math-errno)
+if(LIMBECK_WERROR)
+  target_compile_options(limbeck_flags INTERFACE -Werror)
+endif()
+
+if(LIMBECK_SANITIZE)
+  target_compile_options(limbeck_flags INTERFACE -fsanitize=${LIMBECK_SANITIZE}
+    -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  target_link_options(limbeck_flags INTERFACE -fsanitize=${LIMBECK_SANITIZE})
+elseif(LIMBECK_COVERAGE)
+  target_compile_options(limbeck_flags INTERFACE --coverage)
+  target_link_options(limbeck_flags INTERFACE --coverage)
+else()
+  # Hardening (OpenSSF guide); kept out of sanitizer builds, where it hides bugs.
+  foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+          -ftrivial-auto-var-init=zero)
+    string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
+    check_c_compiler_flag(${flag} ${have})
+    if(${have})
+      target_compile_options(limbeck_flags INTERFACE ${flag})
+    endif()
+  endforeach()
+  target_compile_options(limbeck_flags INTERFACE
+    $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>)
+  target_link_options(limbeck_flags INTERFACE -Wl,-z,relro,-z,now -Wl,-z,noexecstack)
+endif()
+
+# Kernels: -O3 for all of src/kernels; files that end in _avx2 or _avx512 get their own instruction
+# set. Nothing else does: the rest of the program must run on any x86-64 (and any other CPU).
+function(limbeck_isa_flags)
+  foreach(source ${ARGN})
+    set(flags "")
+    if(source MATCHES "/src/kernels/" AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+      list(APPEND flags -O3)
+    endif()
+    if(source MATCHES "_avx2[.]c$")
+      list(APPEND flags -mavx2 -mfma -mf16c)
+    elseif(source MATCHES "_avx512[.]c$")
+      list(APPEND flags -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c)
+    endif()
+    if(flags)
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags}")
+    endif()
+  endforeach()
+endfunction()
