@@ -1,4 +1,5 @@
 /* threads.c - see threads.h. Owns: every OpenMP directive of the program, and the thread count. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "threads.h"
 
 #include <omp.h>
