@@ -63,13 +63,21 @@ lb_status lb__buf_check(const lb__buf *b, const char *what, lb_error *err);
 /* ---- arena: many small things freed together; memory is 64-byte aligned for tensors ---- */
 typedef struct lb__arena_block lb__arena_block;
 typedef struct lb__arena {
-  lb__arena_block *blocks; /* newest first */
-  size_t budget;           /* bytes it may hold at once; 0 = no limit */
+  lb__arena_block *blocks, *spare; /* in use, newest first; emptied by a release */
+  size_t budget;                   /* bytes it may hold at once; 0 = no limit */
   size_t in_use, high_water, held;
 } lb__arena;
 void lb__arena_init(lb__arena *a, size_t budget);
 void lb__arena_reset(lb__arena *a); /* everything free again, blocks kept and merged into one */
 void lb__arena_deinit(lb__arena *a);
+/* Everything allocated after a mark can be given back at once, last mark first: a layer's
+ * temporaries. What was allocated before stays. */
+typedef struct lb__arena_mark {
+  lb__arena_block *block;
+  size_t used, in_use;
+} lb__arena_mark;
+lb__arena_mark lb__arena_get_mark(const lb__arena *a);
+void lb__arena_release(lb__arena *a, lb__arena_mark mark);
 void *lb__arena_alloc(lb__arena *a, size_t size);         /* 16-byte aligned, uninitialised */
 void *lb__arena_alloc_tensor(lb__arena *a, size_t size);  /* 64-byte aligned, uninitialised */
 void *lb__arena_new(lb__arena *a, size_t n, size_t size); /* zeroed array */
