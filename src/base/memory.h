@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* ---- checked size arithmetic: false when the result does not fit; *out is then unspecified ----
- */
+/* ---- checked size arithmetic: false when it does not fit; *out is then unspecified ---- */
 static inline bool lb__ck_add(size_t *out, size_t a, size_t b) {
   return !__builtin_add_overflow(a, b, out);
 }

@@ -1,6 +1,7 @@
 /* yaml.h - libyaml into a tree that remembers lines. Refuses what a configuration never needs:
  * anchors, aliases, tags, more than one document, files above 1 MiB, depth above 64, duplicate
- * keys. Scalars keep their text; the reader of a value decides its type. */
+ * keys. Scalars keep their text; the reader of a value decides its type. An empty document is an
+ * empty unquoted scalar. */
 #ifndef LB_BASE_YAML_H
 #define LB_BASE_YAML_H
 
