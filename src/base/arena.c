@@ -113,6 +113,15 @@ static bool reuse_spare(lb__arena *a, size_t size) {
   return false;
 }
 
+static void spare_free(lb__arena *a) {
+  for (const lb__arena_block *b = a->spare; b != NULL; b = b->next) a->held -= b->size;
+  list_free(&a->spare);
+}
+
+static size_t budget_left(const lb__arena *a) {
+  return a->budget > a->held ? a->budget - a->held : 0;
+}
+
 /* A new block with room for `size`: as large as all so far together, less when the budget says. */
 static bool add_block(lb__arena *a, size_t size) {
   size_t least;
@@ -121,7 +130,8 @@ static bool add_block(lb__arena *a, size_t size) {
   size_t wanted = a->held > SMALLEST_BLOCK ? a->held : SMALLEST_BLOCK;
   if (wanted < least) wanted = least;
   if (a->budget != 0) {
-    size_t left = a->budget > a->held ? a->budget - a->held : 0;
+    if (least > budget_left(a)) spare_free(a); /* too small, each of them */
+    size_t left = budget_left(a);
     if (least > left) return false;
     if (wanted > left) wanted = left & ~(size_t)(BLOCK_ALIGNMENT - 1);
   }
