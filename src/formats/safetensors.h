@@ -23,15 +23,19 @@ lb_status lb__safetensors_parse(lb__safetensors **out, const void *bytes, size_t
                                 const char *name, lb_error *err);
 
 /* The tensors of a Hugging Face folder: model.safetensors, else every shard that
- * model.safetensors.index.json names. A tensor the index lists and its shard lacks (or the other
- * way round) is an error naming both. A folder with only pytorch_model.bin is refused with a hint.
- */
+ * model.safetensors.index.json names. The index decides: a tensor it lists and its shard lacks is
+ * an error naming both, a tensor that a shard has and the index does not place there is left out.
+ * A folder with only pytorch_model.bin is refused with a hint. */
 lb_status lb__safetensors_open_folder(lb__safetensors **out, const char *folder, lb_error *err);
+
+/* The format's own name of a dtype and its rank in the reference's sort order; -1 (and NULL) for a
+ * dtype the format lacks, which are the block types. */
+int lb__safetensors_dtype(const char **name, lb_dtype dtype);
 
 void lb__safetensors_close(lb__safetensors *s); /* accepts NULL and half-built */
 
 size_t lb__safetensors_count(const lb__safetensors *s);
-/* i < count; sorted by name. */
+/* i < count; sorted by name (as bytes). */
 const lb__stored_tensor *lb__safetensors_tensor(const lb__safetensors *s, size_t i);
 /* NULL when there is none. */
 const lb__stored_tensor *lb__safetensors_find(const lb__safetensors *s, const char *name);
@@ -53,8 +57,8 @@ lb_status lb__safetensors_save(const char *path, const lb__tensor_decl *tensors,
 
 #define LB__SHARD_SIZE_DEFAULT ((uint64_t)50000000000u) /* "50GB", Transformers 5 */
 
-/* Writes model.safetensors, or shards of at most max_shard_size bytes (0 = the default; a larger
- * tensor gets a shard of its own) and then model.safetensors.index.json; afterwards deletes the
+/* Writes model.safetensors, or shards of at most max_shard_size bytes (0 = the default; greedy
+ * in the order of the list, a larger tensor gets a shard of its own) and then model.safetensors.index.json; afterwards deletes the
  * weights of an earlier save in that folder. Every file is atomic; the name a reader looks for
  * first appears last, so that a reader sees a whole model or none of the new one.
  * total_parameters counts elements of all tensors. */

@@ -36,6 +36,12 @@ typedef struct lb__tensor_decl {
  * number of blocks, or a size that does not fit (also not in int64). */
 bool lb__stored_size(size_t *out, lb_dtype dtype, int rank, const int64_t *shape);
 
+/* Whether `bytes` may be read as the dtype's own C type. Files promise nothing (safetensors packs
+ * tensors back to back, GGUF may declare alignment 1), so whoever wants to use mapped bytes in
+ * place asks here and copies when the answer is no. We neither reject nor copy here: rejecting
+ * would refuse valid files, and copying would hide a model-sized allocation in an open. */
+bool lb__stored_is_aligned(const lb__stored_tensor *tensor);
+
 /* "[2,3,4]" into text, for messages. Returns text. */
 #define LB__SHAPE_TEXT_SIZE (LB__STORED_RANK_MAX * 21 + 3)
 const char *lb__shape_text(char text[LB__SHAPE_TEXT_SIZE], int rank, const int64_t *shape);
