@@ -25,7 +25,8 @@ LB_API void lb_allocator_set(const lb_allocator *allocator);
 
 typedef enum lb_log_level { LB_LOG_DEBUG, LB_LOG_INFO, LB_LOG_WARN } lb_log_level;
 
-/** Receives one line, without a newline. The text is valid during the call only. */
+/** Receives one line, without a newline. The text is valid during the call only.
+ *  @thread may be called from several threads at once */
 typedef void lb_log_fn(void *ctx, lb_log_level level, const char *text);
 
 /** Sets the receiver of log lines; NULL (the default) drops them. */

@@ -26,6 +26,8 @@ bool lb__map_reserve(lb__map *m, size_t n);    /* false: no memory */
 /* Inserts or overwrites. *existed (may be NULL) tells which. False: no memory. */
 bool lb__map_put(lb__map *m, const char *key, size_t key_size, int64_t value, bool *existed);
 bool lb__map_get(const lb__map *m, const char *key, size_t key_size, int64_t *value);
+/* The map's hash: seeded anew in every process, so never store it. */
 uint64_t lb__hash_bytes(const void *bytes, size_t size);
+uint64_t lb__hash_sip13(const void *bytes, size_t size, const uint64_t key[2]); /* SipHash-1-3 */
 
 #endif

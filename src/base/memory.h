@@ -44,9 +44,10 @@ bool lb__grow(void *array, size_t *capacity, size_t wanted, size_t size);
 typedef struct lb__buf {
   char *bytes; /* NULL until the first append; use lb__buf_text */
   size_t size, capacity, max;
-  bool failed; /* sticky: memory was short or the maximum was reached; check once at the end */
+  bool failed;   /* sticky: memory was short or the maximum was reached; check once at the end */
+  bool over_max; /* failed because of the maximum */
 } lb__buf;
-void lb__buf_init(lb__buf *b, size_t max);
+void lb__buf_init(lb__buf *b, size_t max); /* at most max bytes, the NUL not counted */
 void lb__buf_deinit(lb__buf *b);
 void lb__buf_clear(lb__buf *b);
 bool lb__buf_add(lb__buf *b, const void *bytes, size_t size);
@@ -61,7 +62,7 @@ lb_status lb__buf_check(const lb__buf *b, const char *what, lb_error *err);
 /* ---- arena: many small things freed together; memory is 64-byte aligned for tensors ---- */
 typedef struct lb__arena_block lb__arena_block;
 typedef struct lb__arena {
-  lb__arena_block *blocks, *spare;
+  lb__arena_block *blocks; /* newest first */
   size_t budget;      /* bytes it may hold at once; 0 = no limit */
   size_t in_use, high_water, held;
 } lb__arena;

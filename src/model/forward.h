@@ -1,0 +1,46 @@
+/* forward.h - running a model: ids in, hidden states and logits out. The only door into the model
+ * room for generate/, evaluate/ and train/. Refuses: choosing tokens, owning a cache. */
+#ifndef LB_MODEL_FORWARD_H
+#define LB_MODEL_FORWARD_H
+
+#include <limbeck/model.h>
+
+#include "tensor/stream.h"
+
+/* Where the keys and values of earlier tokens lie. The cache's owner (generate/kv_cache.h) fills
+ * this in for one batch; host arrays, copied during the call. */
+typedef struct lb__kv_view {
+  lb_tensor *keys, *values;   /* [n_layers], each [n_rows, G, D] F32 */
+  int64_t page_size;
+  const int32_t *slots;       /* [N] cache row that each new token's key goes to */
+  const int32_t *page_table;  /* [n_docs, max_pages] pages of each document, in order */
+  int64_t max_pages;
+  const int32_t *kv_lens;     /* [n_docs] tokens of each document, the new ones included */
+} lb__kv_view;
+
+/* New tokens of several documents, end to end. There is no padding, ever. */
+typedef struct lb__batch {
+  int64_t n_tokens, n_docs;
+  const int32_t *ids;         /* [N], each in [0, vocab_size) */
+  const int32_t *positions;   /* [N] place within the document, from 0 */
+  const int32_t *doc_start;   /* [n_docs + 1]; doc_start[0] = 0, doc_start[n_docs] = N */
+  const lb__kv_view *cache;   /* NULL: every document is whole in this batch */
+} lb__batch;
+
+/* Final hidden states (after the last norm) [N, C] F32, in the stream's arena.
+ * @error LB_E_ARG when an id or position is outside the model's range, LB_E_NOMEM */
+lb_status lb__model_hidden(lb_tensor **hidden, lb_model *model, lb__stream *s,
+                           const lb__batch *batch, lb_error *err);
+
+/* logits [M, V] F32 = head(hidden [M, C]), with the family's soft cap. */
+lb_status lb__model_logits(lb_tensor **logits, lb_model *model, lb__stream *s,
+                           const lb_tensor *hidden, lb_error *err);
+
+/* Rows `rows` [n] of hidden, as a new [n, C] tensor. */
+lb_status lb__model_pick(lb_tensor **out, lb__stream *s, const lb_tensor *hidden,
+                         const int32_t *rows, int64_t n, lb_error *err);
+
+/* A stream set up for this model's precision and device. */
+void lb__model_stream_init(lb__stream *s, const lb_model *model);
+
+#endif

@@ -1,0 +1,31 @@
+/* stream.h - the order in which work happens on one device, and the memory of one step.
+ *
+ * An op allocates its result in the stream's arena; lb__stream_reset gives all of it back. The next
+ * step then allocates nothing new. The tape (which lets backward walk what ran) will hang here. */
+#ifndef LB_TENSOR_STREAM_H
+#define LB_TENSOR_STREAM_H
+
+#include "tensor.h"
+
+/* How linear layers compute: `f32` multiplies in float32 whatever the stored type; `bf16` rounds
+ * activations and weights to bfloat16 and accumulates in float32. */
+typedef enum lb__compute { LB__COMPUTE_F32, LB__COMPUTE_BF16 } lb__compute;
+
+typedef struct lb__stream {
+  lb__device *device;
+  lb__compute compute;
+  lb__arena arena;
+} lb__stream;
+
+void lb__stream_init(lb__stream *s, lb__device *device);
+void lb__stream_reset(lb__stream *s); /* every tensor it allocated is gone */
+void lb__stream_deinit(lb__stream *s);
+
+/* Shorthand for lb__tensor_alloc in the stream's arena. */
+lb_status lb__stream_tensor(lb_tensor **out, lb__stream *s, lb_dtype dtype, int rank,
+                            const int64_t *shape, lb_error *err);
+/* An I32 tensor [n] holding a copy of `values`. */
+lb_status lb__stream_i32(lb_tensor **out, lb__stream *s, const int32_t *values, int64_t n,
+                         lb_error *err);
+
+#endif

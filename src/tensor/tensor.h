@@ -1,0 +1,68 @@
+/* tensor.h - what a tensor is: dtype, shape, device, and memory that only kernels look into.
+ *
+ * Owns: descriptors, views, and moving bytes in and out (lb__tensor_read / lb__tensor_write).
+ * Refuses: arithmetic (ops/), strides, rank above 4. Row-major, contiguous, always.
+ * Shapes are written as PyTorch writes them: shape[rank - 1] is contiguous.                    */
+#ifndef LB_TENSOR_TENSOR_H
+#define LB_TENSOR_TENSOR_H
+
+#include <limbeck/dtype.h>
+
+#include "base/memory.h"
+
+#define LB__MAX_RANK 4
+
+typedef enum lb__device_kind { LB__DEVICE_CPU } lb__device_kind;
+
+/* Where memory lives and kernels run. One per physical device; today there is the CPU. */
+typedef struct lb__device {
+  lb__device_kind kind;
+  int index;
+  const char *name;
+} lb__device;
+lb__device *lb__device_cpu(void);
+
+typedef struct lb_tensor {
+  lb_dtype dtype;
+  int rank;                     /* 0..4; rank 0 is one element */
+  int64_t shape[LB__MAX_RANK];  /* entries from rank on are 1 */
+  lb__device *device;
+  size_t size_bytes;
+  void *memory_;                /* only src/tensor and src/kernels: lb__tensor_data() */
+  bool owns_memory_;
+} lb_tensor;
+
+/* ---- making: all check that the shape is sane and its bytes fit ---- */
+
+/* A tensor over borrowed memory (a mapped file, a caller's array), which must outlive it.
+ * `size` is what is really there; LB_E_SHAPE when the shape needs another number of bytes. */
+lb_status lb__tensor_view_bytes(lb_tensor *out, lb_dtype dtype, int rank, const int64_t *shape,
+                                const void *bytes, size_t size, lb_error *err);
+/* Heap memory, uninitialised; release with lb__tensor_deinit. */
+lb_status lb__tensor_init(lb_tensor *out, lb_dtype dtype, int rank, const int64_t *shape,
+                          lb_error *err);
+void lb__tensor_deinit(lb_tensor *t); /* accepts NULL, zeroed, views */
+/* Descriptor and memory from a step arena, uninitialised; gone at its reset. */
+lb_status lb__tensor_alloc(lb_tensor **out, lb__arena *arena, lb_dtype dtype, int rank,
+                           const int64_t *shape, lb_error *err);
+
+/* ---- views: borrow, never copy, never freed ---- */
+lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n); /* of the first extent */
+/* The same bytes as another shape with as many elements. LB_ASSERTs that they agree. */
+lb_tensor lb__tensor_reshape(const lb_tensor *t, int rank, const int64_t *shape);
+
+/* ---- facts ---- */
+int64_t lb__tensor_elements(const lb_tensor *t);
+int64_t lb__tensor_row_length(const lb_tensor *t); /* shape[rank-1]; 1 for rank 0 */
+int64_t lb__tensor_n_rows(const lb_tensor *t);     /* elements / row_length; 0 if empty */
+bool lb__tensor_same_shape(const lb_tensor *a, const lb_tensor *b);
+/* "[4864,896] bf16" into text, for messages. */
+const char *lb__tensor_describe(char text[96], const lb_tensor *t);
+
+/* ---- moving bytes between a tensor and the host; offset and size in bytes ---- */
+lb_status lb__tensor_write(lb_tensor *t, size_t offset, const void *bytes, size_t size,
+                           lb_error *err);
+lb_status lb__tensor_read(const lb_tensor *t, size_t offset, void *bytes, size_t size,
+                          lb_error *err);
+
+#endif
