@@ -123,14 +123,16 @@ static lb_status read_metadata(file_reader *r, json_t *metadata) {
   return LB_OK;
 }
 
-/* A list of non-negative integers; NULL-safe. */
+/* A list of at most max non-negative integers. */
 static lb_status read_numbers(int64_t *out, size_t *n, size_t max, const json_t *list,
                               const char *what, const char *tensor, file_reader *r) {
   if (!json_is_array(list))
     return FAIL_TENSOR(r, tensor, LB_E_FORMAT, "%s: want a list, found %s", what,
                        lb__json_type_name(list));
   *n = json_array_size(list);
-  if (*n > max) return FAIL_TENSOR(r, tensor, LB_E_UNSUPPORTED, "%s: want at most %zu numbers, found %zu", what, max, *n);
+  if (*n > max)
+    return FAIL_TENSOR(r, tensor, LB_E_FORMAT, "%s: want at most %zu numbers, found %zu", what, max,
+                       *n);
   for (size_t i = 0; i < *n; i++) {
     const json_t *number = json_array_get(list, i);
     if (!json_is_integer(number) || json_integer_value(number) < 0)
