@@ -41,15 +41,21 @@ void lb__checkpoint_close(lb__checkpoint *c) {
   lb__free(c);
 }
 
-const lb__model_place *lb__checkpoint_place(const lb__checkpoint *c) { return &c->place; }
+const lb__model_place *lb__checkpoint_place(const lb__checkpoint *c) {
+  return &c->place;
+}
 
 const char *lb__checkpoint_name(const lb__checkpoint *c) {
   return c->place.file != NULL ? c->place.file : c->place.folder;
 }
 
-json_t *lb__checkpoint_config(const lb__checkpoint *c) { return c->config; }
+json_t *lb__checkpoint_config(const lb__checkpoint *c) {
+  return c->config;
+}
 
-const lb__gguf *lb__checkpoint_gguf(const lb__checkpoint *c) { return c->gguf; }
+const lb__gguf *lb__checkpoint_gguf(const lb__checkpoint *c) {
+  return c->gguf;
+}
 
 size_t lb__checkpoint_count(const lb__checkpoint *c) {
   return c->gguf != NULL ? lb__gguf_count(c->gguf) : lb__safetensors_count(c->safetensors);

@@ -72,7 +72,9 @@ typedef struct cursor {
   lb_error *err;
 } cursor;
 
-static size_t left(const cursor *c) { return c->size - c->position; }
+static size_t left(const cursor *c) {
+  return c->size - c->position;
+}
 
 #define FAIL_AT(c, status, ...)                                                                    \
   lb__fail_prefix((c)->err, lb__fail((c)->err, status, __VA_ARGS__), "%.160s: offset %zu",         \
@@ -326,7 +328,8 @@ static lb_status place_tensors(lb__gguf *g, cursor *c) {
   size_t start;
   if (g->n == 0) return LB_OK;
   if (!lb__ck_pad(&start, c->position, g->alignment) || start > c->size)
-    return FAIL_AT(c, LB_E_FORMAT, "the file ends before the tensor data; was the download cut off?");
+    return FAIL_AT(c, LB_E_FORMAT,
+                   "the file ends before the tensor data; was the download cut off?");
   c->position = start;
   for (size_t i = 0; i < g->n; i++) {
     lb__stored_tensor *t = &g->tensors[i];
@@ -419,9 +422,15 @@ void lb__gguf_close(lb__gguf *g) {
   lb__free(g);
 }
 
-const char *lb__gguf_name(const lb__gguf *g) { return g->name; }
-uint32_t lb__gguf_version(const lb__gguf *g) { return g->version; }
-size_t lb__gguf_count(const lb__gguf *g) { return g->n; }
+const char *lb__gguf_name(const lb__gguf *g) {
+  return g->name;
+}
+uint32_t lb__gguf_version(const lb__gguf *g) {
+  return g->version;
+}
+size_t lb__gguf_count(const lb__gguf *g) {
+  return g->n;
+}
 
 const lb__stored_tensor *lb__gguf_tensor(const lb__gguf *g, size_t i) {
   LB_ASSERT(i < g->n);

@@ -6,26 +6,26 @@
 
 #include "base/map.h"
 
-#define LB__GGUF_STRING_MAX ((uint64_t)64 << 20)
-#define LB__GGUF_ARRAY_MAX ((uint64_t)1 << 26)
-#define LB__GGUF_ALIGNMENT_MAX ((uint64_t)1 << 20)
-#define LB__GGUF_KEY_MAX 65535u    /* the specification's */
-#define LB__GGUF_NAME_MAX 63u      /* ggml's array of 64, with the NUL */
-#define LB__GGUF_RANK_MAX 4u       /* ggml's */
+#define LB__GGUF_STRING_MAX        ((uint64_t)64 << 20)
+#define LB__GGUF_ARRAY_MAX         ((uint64_t)1 << 26)
+#define LB__GGUF_ALIGNMENT_MAX     ((uint64_t)1 << 20)
+#define LB__GGUF_KEY_MAX           65535u /* the specification's */
+#define LB__GGUF_NAME_MAX          63u    /* ggml's array of 64, with the NUL */
+#define LB__GGUF_RANK_MAX          4u     /* ggml's */
 #define LB__GGUF_ALIGNMENT_DEFAULT 32u
 
 /* One key-value. Scalars and arrays of numbers stay in the file; strings are indexed because they
  * cannot be found by arithmetic. */
 typedef struct lb__gguf_value {
   const char *key;
-  lb__gguf_type type;         /* LB__GGUF_ARRAY for arrays */
-  lb__gguf_type element;      /* of an array */
-  size_t n;                   /* elements; 1 for scalars */
-  const uint8_t *bytes;       /* of the value in the file, all of it, for copying */
+  lb__gguf_type type;    /* LB__GGUF_ARRAY for arrays */
+  lb__gguf_type element; /* of an array */
+  size_t n;              /* elements; 1 for scalars */
+  const uint8_t *bytes;  /* of the value in the file, all of it, for copying */
   size_t size;
-  const uint8_t *elements;    /* first number of the scalar or array */
-  lb__gguf_string *strings;   /* n, when type or element is string */
-  const char *text;           /* scalar string: NUL-terminated copy; NULL when it is not text */
+  const uint8_t *elements;  /* first number of the scalar or array */
+  lb__gguf_string *strings; /* n, when type or element is string */
+  const char *text;         /* scalar string: NUL-terminated copy; NULL when it is not text */
 } lb__gguf_value;
 
 struct lb__gguf {

@@ -24,7 +24,9 @@ static bool is_integer(lb__gguf_type type) {
          type == LB__GGUF_U64;
 }
 
-static bool is_real(lb__gguf_type type) { return type == LB__GGUF_F32 || type == LB__GGUF_F64; }
+static bool is_real(lb__gguf_type type) {
+  return type == LB__GGUF_F32 || type == LB__GGUF_F64;
+}
 
 /* False when a u64 does not fit; *out is then INT64_MAX. */
 static bool read_int(int64_t *out, const uint8_t *p, lb__gguf_type type) {
@@ -96,9 +98,8 @@ lb_status lb__gguf_get_u32(uint32_t *out, const lb__gguf *g, const char *key, bo
   lb_status st = lb__gguf_get_int(&x, g, key, required, err);
   if (st != LB_OK || !lb__gguf_has(g, key)) return st;
   if (x < 0 || x > UINT32_MAX)
-    return lb__fail(err, LB_E_FORMAT,
-                    "%.160s: key '%.120s': want 0 to %" PRIu32 ", found %" PRId64, g->name, key,
-                    UINT32_MAX, x);
+    return lb__fail(err, LB_E_FORMAT, "%.160s: key '%.120s': want 0 to %" PRIu32 ", found %" PRId64,
+                    g->name, key, UINT32_MAX, x);
   *out = (uint32_t)x;
   return LB_OK;
 }
@@ -179,7 +180,9 @@ lb__gguf_string lb__gguf_array_string(const lb__gguf_array *a, size_t i) {
 }
 
 /* ---- looking around ---- */
-size_t lb__gguf_n_keys(const lb__gguf *g) { return g->n_values; }
+size_t lb__gguf_n_keys(const lb__gguf *g) {
+  return g->n_values;
+}
 
 const char *lb__gguf_key(const lb__gguf *g, size_t i) {
   LB_ASSERT(i < g->n_values);

@@ -13,6 +13,9 @@
 /* folder/config.json as a tree; the root is an object. @owns *out: json_decref */
 lb_status lb__hf_config_read(json_t **out, const char *folder, lb_error *err);
 
+/* The same for any other file of the folder that holds one JSON object. */
+lb_status lb__hf_object_read(json_t **out, const char *folder, const char *file, lb_error *err);
+
 /* The object that describes the text decoder: "text_config" of a multimodal config, else config
  * itself. Borrowed. */
 json_t *lb__hf_text_config(json_t *config);

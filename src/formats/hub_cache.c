@@ -27,7 +27,8 @@ lb_status lb__hub_cache_root(char **out, lb_error *err) {
     *out = places[i].below ? lb__path_join(value, places[i].below) : lb__strdup(value);
     return *out != NULL ? LB_OK : lb__fail_nomem(err, "path of the hub cache");
   }
-  return lb__fail(err, LB_E_IO, "no hub cache: none of HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME and HOME is set");
+  return lb__fail(err, LB_E_IO,
+                  "no hub cache: none of HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME and HOME is set");
 }
 
 /* The hub's rule for one part of a name: letters, digits, '-', '_', '.'; no "--" or "..", which
@@ -48,7 +49,9 @@ static bool valid_name(const char *name, size_t n) {
   return valid_part(name, first) && valid_part(slash + 1, n - first - 1);
 }
 
-bool lb__hub_name_valid(const char *name) { return valid_name(name, strlen(name)); }
+bool lb__hub_name_valid(const char *name) {
+  return valid_name(name, strlen(name));
+}
 
 /* "org/name" -> "<root>/models--org--name" */
 static char *model_folder(const char *root, const char *name) {
@@ -96,8 +99,7 @@ static lb_status fail_absent(const char *model, const char *name, const char *re
                   name, revision, model, name);
 }
 
-lb_status lb__hub_cache_find(char **folder, const char *name, const char *revision,
-                             lb_error *err) {
+lb_status lb__hub_cache_find(char **folder, const char *name, const char *revision, lb_error *err) {
   char *root = NULL, *model = NULL, *commit = NULL, *snapshot = NULL;
   lb_status st;
   *folder = NULL;

@@ -123,6 +123,11 @@ static lb_status read_metadata(file_reader *r, json_t *metadata) {
   return LB_OK;
 }
 
+/* A string that is one for C too (json.h lets NUL through). */
+static bool is_c_string(const json_t *value) {
+  return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+}
+
 /* A list of at most max non-negative integers. */
 static lb_status read_numbers(int64_t *out, size_t *n, size_t max, const json_t *list,
                               const char *what, const char *tensor, file_reader *r) {
@@ -166,8 +171,8 @@ static lb_status check_size(file_reader *r, const entry *e, const struct format_
                        e->end);
   if (e->end - e->begin != (uint64_t)bits / 8)
     return FAIL_TENSOR(r, e->tensor.name, LB_E_FORMAT,
-                       "shape %s of %s needs %" PRId64 " bytes, data_offsets [%" PRIu64
-                       ",%" PRIu64 "] hold %" PRIu64,
+                       "shape %s of %s needs %" PRId64 " bytes, data_offsets [%" PRIu64 ",%" PRIu64
+                       "] hold %" PRIu64,
                        shape, dtype->name, bits / 8, e->begin, e->end, e->end - e->begin);
   return LB_OK;
 }
@@ -181,7 +186,7 @@ static lb_status read_entry(entry *e, file_reader *r, const char *name, const js
   if (!json_is_object(value))
     return FAIL_TENSOR(r, name, LB_E_FORMAT, "want an object, found %s", lb__json_type_name(value));
   dtype_name = json_object_get(value, "dtype");
-  if (!json_is_string(dtype_name))
+  if (!is_c_string(dtype_name))
     return FAIL_TENSOR(r, name, LB_E_FORMAT, "dtype: want a string, found %s",
                        lb__json_type_name(dtype_name));
   dtype = find_format_dtype(json_string_value(dtype_name));
@@ -367,7 +372,9 @@ void lb__safetensors_close(lb__safetensors *s) {
   lb__free(s);
 }
 
-size_t lb__safetensors_count(const lb__safetensors *s) { return s->n; }
+size_t lb__safetensors_count(const lb__safetensors *s) {
+  return s->n;
+}
 
 const lb__stored_tensor *lb__safetensors_tensor(const lb__safetensors *s, size_t i) {
   LB_ASSERT(i < s->n);

@@ -58,10 +58,10 @@ lb_status lb__safetensors_save(const char *path, const lb__tensor_decl *tensors,
 #define LB__SHARD_SIZE_DEFAULT ((uint64_t)50000000000u) /* "50GB", Transformers 5 */
 
 /* Writes model.safetensors, or shards of at most max_shard_size bytes (0 = the default; greedy
- * in the order of the list, a larger tensor gets a shard of its own) and then model.safetensors.index.json; afterwards deletes the
- * weights of an earlier save in that folder. Every file is atomic; the name a reader looks for
- * first appears last, so that a reader sees a whole model or none of the new one.
- * total_parameters counts elements of all tensors. */
+ * in the order of the list, a larger tensor gets a shard of its own) and then
+ * model.safetensors.index.json; afterwards deletes the weights of an earlier save in that folder.
+ * Every file is atomic; the name a reader looks for first appears last, so that a reader sees a
+ * whole model or none of the new one. total_parameters counts elements of all tensors. */
 lb_status lb__safetensors_save_folder(const char *folder, const lb__tensor_decl *tensors, size_t n,
                                       uint64_t max_shard_size, lb__fill_fn *fill, void *ctx,
                                       lb_error *err);

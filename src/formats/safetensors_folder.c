@@ -10,8 +10,7 @@
 #define INDEX_MAX_BYTES ((size_t)256 << 20)
 
 /* Maps one shard into the handle and appends its tensors. */
-static lb_status add_file(lb__safetensors *s, const char *folder, const char *name,
-                          lb_error *err) {
+static lb_status add_file(lb__safetensors *s, const char *folder, const char *name, lb_error *err) {
   lb__mapping map = {0};
   lb_status st;
   char *path = lb__path_join(folder, name);
@@ -37,9 +36,11 @@ static lb_status check_weight_map(const json_t *weight_map, const char *index, l
                     lb__json_type_name(weight_map));
   json_object_foreach((json_t *)weight_map, tensor, shard) {
     if (!json_is_string(shard))
-      return lb__fail(err, LB_E_FORMAT, "%.160s: weight_map: tensor '%.120s': want a string, found %s",
-                      index, tensor, lb__json_type_name(shard));
-    if (!lb__path_is_plain_name(json_string_value(shard)))
+      return lb__fail(err, LB_E_FORMAT,
+                      "%.160s: weight_map: tensor '%.120s': want a string, found %s", index, tensor,
+                      lb__json_type_name(shard));
+    if (!lb__path_is_plain_name(json_string_value(shard)) ||
+        strlen(json_string_value(shard)) != json_string_length(shard))
       return lb__fail(err, LB_E_FORMAT,
                       "%.160s: weight_map: tensor '%.120s': shard '%.80s' is not a plain file name",
                       index, tensor, json_string_value(shard));
@@ -119,13 +120,15 @@ static lb_status fail_no_weights(const char *folder, lb_error *err) {
     bool there = path != NULL && lb__path_is_file(path);
     lb__free(path);
     if (there)
-      return lb__fail(err, LB_E_UNSUPPORTED,
-                      "%.200s: has only %s, a pickle, which can run code and is not read; convert it "
-                      "with Transformers: "
-                      "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(DIR)",
-                      folder, pickles[i]);
+      return lb__fail(
+          err, LB_E_UNSUPPORTED,
+          "%.200s: has only %s, a pickle, which can run code and is not read; convert it "
+          "with Transformers: "
+          "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(DIR)",
+          folder, pickles[i]);
   }
-  return lb__fail(err, LB_E_IO, "%.200s: found neither " LB__SAFETENSORS_FILE " nor " LB__SAFETENSORS_INDEX,
+  return lb__fail(err, LB_E_IO,
+                  "%.200s: found neither " LB__SAFETENSORS_FILE " nor " LB__SAFETENSORS_INDEX,
                   folder);
 }
 

@@ -11,7 +11,7 @@
 struct lb__safetensors {
   lb__stored_tensor *tensors; /* sorted by name once indexed */
   size_t n, capacity;
-  lb__map by_name;  /* -> index into tensors; borrows the names */
+  lb__map by_name; /* -> index into tensors; borrows the names */
   lb__arena names;
   json_t *metadata; /* of the first part that has some */
   lb__mapping *maps;
@@ -26,7 +26,7 @@ lb_status lb__safetensors_read_part(lb__safetensors *s, const uint8_t *bytes, si
 lb_status lb__safetensors_index(lb__safetensors *s, const char *what, lb_error *err);
 
 /* Names in a folder. */
-#define LB__SAFETENSORS_FILE "model.safetensors"
+#define LB__SAFETENSORS_FILE  "model.safetensors"
 #define LB__SAFETENSORS_INDEX "model.safetensors.index.json"
 
 #endif

@@ -122,8 +122,8 @@ static lb_status build_header(lb__buf *b, const lb__planned_tensor *plan, size_t
 
 /* ---- the file ---- */
 lb_status lb__safetensors_write(lb__save *save, lb__planned_tensor *plan, size_t n,
-                                const lb__text_pair *metadata, size_t n_metadata,
-                                lb__fill_fn *fill, void *ctx, lb_error *err) {
+                                const lb__text_pair *metadata, size_t n_metadata, lb__fill_fn *fill,
+                                void *ctx, lb_error *err) {
   lb__buf header;
   lb_status st;
   if (n > 1) qsort(plan, n, sizeof *plan, in_file_order);
@@ -156,8 +156,7 @@ lb_status lb__safetensors_save(const char *path, const lb__tensor_decl *tensors,
   lb_status st = check_metadata(metadata, n_metadata, err);
   if (st == LB_OK) st = lb__safetensors_check(&plan, tensors, n, err);
   if (st == LB_OK) st = lb__save_begin(&save, path, err);
-  if (st == LB_OK)
-    st = lb__safetensors_write(&save, plan, n, metadata, n_metadata, fill, ctx, err);
+  if (st == LB_OK) st = lb__safetensors_write(&save, plan, n, metadata, n_metadata, fill, ctx, err);
   if (st == LB_OK) st = lb__save_commit(&save, err);
   lb__save_abort(&save);
   lb__free(plan);

@@ -18,7 +18,7 @@ lb_status lb__safetensors_check(lb__planned_tensor **out, const lb__tensor_decl 
 
 /* Sorts the plan into file order and writes header and tensors into an open save. */
 lb_status lb__safetensors_write(lb__save *save, lb__planned_tensor *plan, size_t n,
-                                const lb__text_pair *metadata, size_t n_metadata,
-                                lb__fill_fn *fill, void *ctx, lb_error *err);
+                                const lb__text_pair *metadata, size_t n_metadata, lb__fill_fn *fill,
+                                void *ctx, lb_error *err);
 
 #endif

@@ -22,8 +22,8 @@ static void shard_name(char name[SHARD_NAME_SIZE], size_t shard, size_t n_shards
 }
 
 /* ---- the cut ---- */
-/* As huggingface_hub cuts: greedy in the order given; a tensor larger than the limit gets a shard of
- * its own, and the shard that was being filled goes on. Returns the number of shards. */
+/* As huggingface_hub cuts: greedy in the order given; a tensor larger than the limit gets a shard
+ * of its own, and the shard that was being filled goes on. Returns the number of shards. */
 static size_t cut_into_shards(lb__planned_tensor *plan, size_t n, uint64_t max_size) {
   size_t n_shards = 0, current = SIZE_MAX;
   uint64_t filled = 0;
@@ -75,15 +75,17 @@ static lb_status save_index(const char *folder, const lb__planned_tensor *plan, 
   int64_t total_size = 0;
   json_t *root;
   lb_status st;
+  char *path = lb__path_join(folder, LB__SAFETENSORS_INDEX);
   for (size_t i = 0; i < n; i++) total_size += (int64_t)plan[i].size;
   root = json_pack("{s:{s:I,s:I},s:o*}", "metadata", "total_parameters",
                    (json_int_t)count_parameters(plan, n), "total_size", (json_int_t)total_size,
                    "weight_map", build_weight_map(plan, n, n_shards));
-  if (root == NULL || json_object_get(root, "weight_map") == NULL)
+  if (path == NULL || json_object_get(root, "weight_map") == NULL)
     st = lb__fail_nomem(err, LB__SAFETENSORS_INDEX);
   else
-    st = lb__json_save(folder, LB__SAFETENSORS_INDEX, root, err);
+    st = lb__json_save(path, root, err);
   json_decref(root);
+  lb__free(path);
   return st;
 }
 
