@@ -7,6 +7,7 @@
 #include "memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* jansson's memory comes from our allocator, from the start of the process, so that no tree ever
  * changes hands between two allocators. */
@@ -154,15 +155,67 @@ static int add_to_buf(const char *bytes, size_t size, void *ctx) {
   return lb__buf_add(ctx, bytes, size) ? 0 : -1;
 }
 
+/* jansson prints 17 digits (1e-5 as 1.0000000000000001e-05); people and diffs want 1e-05. Appends
+ * the shortest text that reads back as the same double. */
+static void add_shortest_real(lb__buf *out, const char *number) {
+  double value = strtod(number, NULL);
+  char text[40];
+  for (int digits = 1; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    if (strtod(text, NULL) == value) break;
+  }
+  lb__buf_add_text(out, text);
+  if (strpbrk(text, ".e") == NULL) lb__buf_add_text(out, ".0");
+}
+
+/* Copies JSON text that we have written, with every real shortened. */
+static bool shorten_reals(lb__buf *out, const char *text, size_t size) {
+  size_t i = 0;
+  while (i < size) {
+    size_t start = i;
+    bool real = false;
+    if (text[i] == '"') {
+      i = skip_string(text, size, i);
+    } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
+      i += number_length(text + i, size - i);
+      real = memchr(text + start, '.', i - start) || memchr(text + start, 'e', i - start);
+    } else {
+      i++;
+    }
+    if (real)
+      add_shortest_real(out, text + start);
+    else
+      lb__buf_add(out, text + start, i - start);
+  }
+  return !out->failed;
+}
+
 char *lb__json_text(const json_t *value, int indent) {
   size_t flags = JSON_ENCODE_ANY;
   if (indent > 0) flags |= JSON_INDENT((size_t)indent) | JSON_SORT_KEYS;
-  lb__buf text;
+  lb__buf text, shortened;
   lb__buf_init(&text, SIZE_MAX);
+  lb__buf_init(&shortened, SIZE_MAX);
   char *taken = NULL;
-  if (json_dump_callback(value, add_to_buf, &text, flags) == 0) taken = lb__buf_take(&text);
+  if (json_dump_callback(value, add_to_buf, &text, flags) == 0 &&
+      shorten_reals(&shortened, lb__buf_text(&text), text.size))
+    taken = lb__buf_take(&shortened);
   lb__buf_deinit(&text);
+  lb__buf_deinit(&shortened);
   return taken;
+}
+
+lb_status lb__json_save(const char *path, const json_t *value, lb_error *err) {
+  lb__save save = {0};
+  char *text = lb__json_text(value, 2);
+  if (text == NULL) return lb__fail_nomem(err, path);
+  lb_status st = lb__save_begin(&save, path, err);
+  if (st == LB_OK) st = lb__save_write(&save, text, strlen(text), err);
+  if (st == LB_OK) st = lb__save_write(&save, "\n", 1, err);
+  if (st == LB_OK) st = lb__save_commit(&save, err);
+  lb__save_abort(&save);
+  lb__free(text);
+  return st;
 }
 
 /* ---- typed members ---- */
