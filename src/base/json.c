@@ -9,10 +9,20 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* When memory is short, jansson's parser complains about syntax, or about nothing at all; so we
+ * remember ourselves that an allocation failed. */
+static _Thread_local bool allocation_failed;
+
+static void *alloc_for_jansson(size_t size) {
+  void *p = lb__alloc(size);
+  allocation_failed |= p == NULL;
+  return p;
+}
+
 /* jansson's memory comes from our allocator, from the start of the process, so that no tree ever
  * changes hands between two allocators. */
 __attribute__((constructor)) static void adopt_jansson(void) {
-  json_set_alloc_funcs(lb__alloc, lb__free);
+  json_set_alloc_funcs(alloc_for_jansson, lb__free);
 }
 
 /* ---- depth ---- */
@@ -104,8 +114,16 @@ static bool widen_integers(lb__buf *out, const char *text, size_t size) {
 
 enum { PARSE_FLAGS = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY };
 
-static lb_status fail_parse(const json_error_t *e, const char *name, lb_error *err) {
-  if (json_error_code(e) == json_error_out_of_memory) return lb__fail_nomem(err, name);
+/* Parses what jansson accepts. Its lexer ignores a failed allocation while it collects a token and
+ * goes on with half of it, so a tree made while memory was short is thrown away. */
+static lb_status load(json_t **out, json_error_t *e, const char *text, size_t size,
+                      const char *name, lb_error *err) {
+  allocation_failed = false;
+  *out = json_loadb(text, size, PARSE_FLAGS, e);
+  if (*out != NULL && !allocation_failed) return LB_OK;
+  json_decref(*out);
+  *out = NULL;
+  if (allocation_failed) return lb__fail_nomem(err, name);
   return lb__fail(err, LB_E_FORMAT, "%s:%d:%d: %s", name, e->line, e->column, e->text);
 }
 
@@ -114,13 +132,11 @@ static lb_status parse_widened(json_t **out, const char *text, size_t size, cons
   json_error_t e;
   lb__buf widened;
   lb__buf_init(&widened, SIZE_MAX);
-  lb_status st = LB_OK;
-  if (!widen_integers(&widened, text, size)) {
+  lb_status st;
+  if (widen_integers(&widened, text, size))
+    st = load(out, &e, lb__buf_text(&widened), widened.size, name, err);
+  else
     st = lb__fail_nomem(err, name);
-  } else {
-    *out = json_loadb(lb__buf_text(&widened), widened.size, PARSE_FLAGS, &e);
-    if (*out == NULL) st = fail_parse(&e, name, err);
-  }
   lb__buf_deinit(&widened);
   return st;
 }
@@ -131,11 +147,10 @@ lb_status lb__json_parse(json_t **out, const char *text, size_t size, const char
   lb_status st = check_depth(text, size, name, err);
   if (st != LB_OK) return st;
   json_error_t e;
-  *out = json_loadb(text, size, PARSE_FLAGS, &e);
-  if (*out != NULL) return LB_OK;
-  if (json_error_code(&e) == json_error_numeric_overflow)
-    return parse_widened(out, text, size, name, err);
-  return fail_parse(&e, name, err);
+  st = load(out, &e, text, size, name, err);
+  if (st == LB_E_FORMAT && json_error_code(&e) == json_error_numeric_overflow)
+    st = parse_widened(out, text, size, name, err);
+  return st;
 }
 
 lb_status lb__json_read(json_t **out, const char *path, size_t max_size, lb_error *err) {
