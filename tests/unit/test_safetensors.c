@@ -489,7 +489,8 @@ static void faults_while_opening(void **state) {
   (void)state;
   char *folder = scratch_new();
   save_folder(folder, 18);
-  fault_case c = {.run = run_open, .ctx = folder};
+  /* an arena that gets no large block asks for a small one: survived, with the right tensors */
+  fault_case c = {.run = run_open, .ctx = folder, .may_survive = true};
   assert_true(fault_each_allocation(&c) > 10);
   assert_true(fault_each_io(&c) > 5);
   scratch_remove(folder);
