@@ -1,0 +1,16 @@
+/* reference.h - the readable kernels: plain loops in the order of the formula, sums in double.
+ * They are the meaning of each op; every tuned kernel is tested against them. Contracts: ops.h. */
+#ifndef LB_KERNELS_REFERENCE_H
+#define LB_KERNELS_REFERENCE_H
+
+#include "ops/kernel_table.h"
+
+#define LB__OP(name, differentiable, text)                                                         \
+  lb_status lb__reference_##name(const lb__##name##_args *args, void *workspace);
+#include "ops/ops.def"
+#undef LB__OP
+
+/* Fills every entry of the table. */
+void lb__reference_fill(lb__kernel_table *table);
+
+#endif
