@@ -103,9 +103,9 @@ lb_status lb__act_from_name(lb__act_kind *out, const char *activation, const cha
     const char *name;
     lb__act_kind kind;
   } known[] = {
-      {"gelu_new", LB__ACT_GELU_TANH}, {"gelu_pytorch_tanh", LB__ACT_GELU_TANH},
+      {"gelu_new", LB__ACT_GELU_TANH},  {"gelu_pytorch_tanh", LB__ACT_GELU_TANH},
       {"gelu_fast", LB__ACT_GELU_TANH}, {"gelu", LB__ACT_GELU_ERF},
-      {"silu", LB__ACT_SILU},          {"swish", LB__ACT_SILU},
+      {"silu", LB__ACT_SILU},           {"swish", LB__ACT_SILU},
       {"relu", LB__ACT_RELU},
   };
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -113,8 +113,9 @@ lb_status lb__act_from_name(lb__act_kind *out, const char *activation, const cha
     *out = known[i].kind;
     return LB_OK;
   }
-  return lb__fail(err, LB_E_UNSUPPORTED,
-                  "%s: activation '%s' is not known; known: gelu_new, gelu_pytorch_tanh, gelu_fast, "
-                  "gelu, silu, relu",
-                  name, activation);
+  return lb__fail(
+      err, LB_E_UNSUPPORTED,
+      "%s: activation '%s' is not known; known: gelu_new, gelu_pytorch_tanh, gelu_fast, "
+      "gelu, silu, relu",
+      name, activation);
 }

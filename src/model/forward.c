@@ -12,8 +12,8 @@ typedef struct pass { /* what every layer needs */
   lb_model *m;
   lb__stream *s;
   const lb__batch *batch;
-  lb_tensor *positions, *cu_seqlens;           /* [N], [n_docs+1] */
-  lb_tensor *slots, *page_table, *kv_lens;     /* NULL without a cache */
+  lb_tensor *positions, *cu_seqlens;       /* [N], [n_docs+1] */
+  lb_tensor *slots, *page_table, *kv_lens; /* NULL without a cache */
   int64_t layer;
   lb_error *err;
 } pass;
@@ -61,9 +61,13 @@ static lb_status attend(const pass *p, lb_tensor **out, const lb_tensor *q, cons
                         const lb_tensor *v) {
   const lb__model_config *c = &p->m->config;
   const lb__kv_view *cache = p->batch->cache;
-  lb__attention_args a = {.q = q, .k = k, .v = v, .cu_seqlens = p->cu_seqlens,
+  lb__attention_args a = {.q = q,
+                          .k = k,
+                          .v = v,
+                          .cu_seqlens = p->cu_seqlens,
                           .window = c->is_sliding[p->layer] ? c->sliding_window : 0,
-                          .scale = c->attention_scale, .softcap = c->attention_softcap};
+                          .scale = c->attention_scale,
+                          .softcap = c->attention_softcap};
   if (c->scale_by_layer) a.scale /= (float)(p->layer + 1);
   if (cache != NULL) {
     lb_tensor *keys = &cache->keys[p->layer], *values = &cache->values[p->layer];
@@ -79,10 +83,8 @@ static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
   const lb__model_config *c = &p->m->config;
   lb_tensor *h, *q, *k, *v;
   lb_status st = norm(p, &h, x, LB__W_ATTN_NORM, LB__W_ATTN_NORM_BIAS);
-  if (st == LB_OK)
-    st = project_heads(p, &q, h, LB__W_Q, LB__W_Q_BIAS, LB__W_Q_NORM, c->n_heads);
-  if (st == LB_OK)
-    st = project_heads(p, &k, h, LB__W_K, LB__W_K_BIAS, LB__W_K_NORM, c->n_kv_heads);
+  if (st == LB_OK) st = project_heads(p, &q, h, LB__W_Q, LB__W_Q_BIAS, LB__W_Q_NORM, c->n_heads);
+  if (st == LB_OK) st = project_heads(p, &k, h, LB__W_K, LB__W_K_BIAS, LB__W_K_NORM, c->n_kv_heads);
   if (st == LB_OK) st = project_heads(p, &v, h, LB__W_V, LB__W_V_BIAS, LB__W_V, c->n_kv_heads);
   if (st == LB_OK) st = rotate(p, q, k);
   if (st == LB_OK) st = attend(p, &h, q, k, v);
@@ -138,8 +140,7 @@ static lb_status check_batch(const lb_model *m, const lb__batch *b, lb_error *er
 static lb_status make_indices(pass *p) {
   const lb__batch *b = p->batch;
   lb_status st = lb__stream_i32(&p->positions, p->s, b->positions, b->n_tokens, p->err);
-  if (st == LB_OK)
-    st = lb__stream_i32(&p->cu_seqlens, p->s, b->doc_start, b->n_docs + 1, p->err);
+  if (st == LB_OK) st = lb__stream_i32(&p->cu_seqlens, p->s, b->doc_start, b->n_docs + 1, p->err);
   if (st != LB_OK || b->cache == NULL) return st;
   const lb__kv_view *c = b->cache;
   st = lb__stream_i32(&p->slots, p->s, c->slots, b->n_tokens, p->err);

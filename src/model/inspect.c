@@ -105,8 +105,8 @@ static lb_status config_facts(lb_inspection *i, json_t *config, lb_error *err) {
   snprintf(i->format, sizeof i->format, "safetensors");
   i->architecture = json_string_value(json_object_get(config, "model_type"));
   json_object_foreach(config, key, value) {
-    char *text = json_is_string(value) ? lb__strdup(json_string_value(value))
-                                       : lb__json_text(value, 0);
+    char *text =
+        json_is_string(value) ? lb__strdup(json_string_value(value)) : lb__json_text(value, 0);
     st = text != NULL ? add_fact(i, key, text, err) : lb__fail_nomem(err, "metadata");
     lb__free(text);
     if (st != LB_OK) break;
@@ -123,8 +123,8 @@ static lb_status list_tensors(lb_inspection *i, lb_error *err) {
   for (size_t k = 0; k < i->n_tensors; k++) {
     const lb__stored_tensor *t = lb__checkpoint_tensor(i->checkpoint, k);
     lb_stored_info *out = &i->tensors[k];
-    *out = (lb_stored_info){.name = t->name, .dtype = t->dtype, .rank = t->rank,
-                            .size_bytes = t->size};
+    *out = (lb_stored_info){
+        .name = t->name, .dtype = t->dtype, .rank = t->rank, .size_bytes = t->size};
     for (int d = 0; d < t->rank && d < LB_STORED_INFO_RANK; d++) out->shape[d] = t->shape[d];
   }
   return LB_OK;

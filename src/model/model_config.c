@@ -38,8 +38,9 @@ lb_status lb__model_config_check(const lb__model_config *c, const char *name, lb
     return lb__fail(err, LB_E_FORMAT, "%s: %lld attention heads cannot share %lld key-value heads",
                     name, (long long)c->n_heads, (long long)c->n_kv_heads);
   if (!c->family->learned_positions && c->head_dim % 2 != 0)
-    return lb__fail(err, LB_E_FORMAT, "%s: rotary positions need an even head dimension, it is %lld",
-                    name, (long long)c->head_dim);
+    return lb__fail(err, LB_E_FORMAT,
+                    "%s: rotary positions need an even head dimension, it is %lld", name,
+                    (long long)c->head_dim);
   if (!(c->norm_eps > 0.0f) || !isfinite(c->norm_eps))
     return lb__fail(err, LB_E_FORMAT, "%s: the norm's epsilon is %g, want a positive number", name,
                     (double)c->norm_eps);
@@ -91,8 +92,8 @@ static lb_status find_family(const lb__family **out, const json_t *config, const
   const json_t *classes = json_object_get(config, "architectures");
   const char *class_name = json_string_value(json_array_get(classes, 0));
   if (type == NULL && class_name == NULL)
-    return lb__fail(err, LB_E_FORMAT, "%s: neither 'model_type' nor 'architectures' says what it is",
-                    name);
+    return lb__fail(err, LB_E_FORMAT,
+                    "%s: neither 'model_type' nor 'architectures' says what it is", name);
   for (size_t i = 0; (*out = lb__family_at(i)) != NULL; i++)
     if (strcmp(type != NULL ? type : class_name,
                type != NULL ? (*out)->model_type : (*out)->architecture) == 0)
@@ -105,8 +106,7 @@ static lb_status find_family(const lb__family **out, const json_t *config, const
   return is_decoder ? LB_OK : refuse_architecture(class_name, name, err);
 }
 
-static lb_status read_sizes(lb__model_config *c, const json_t *j, const char *name,
-                            lb_error *err) {
+static lb_status read_sizes(lb__model_config *c, const json_t *j, const char *name, lb_error *err) {
   const key_names *k = &key_schemes[c->family->keys];
   lb_status st = lb__json_get_int(&c->vocab_size, j, "vocab_size", true, name, err);
   if (st == LB_OK) st = lb__json_get_int(&c->hidden_size, j, k->hidden, true, name, err);
@@ -204,14 +204,14 @@ static lb_status read_windows(lb__model_config *c, const json_t *j, const char *
   lb_status st = lb__json_get_int(&c->sliding_window, j, "sliding_window", false, name, err);
   if (st == LB_OK) st = lb__json_get_bool(&use, j, "use_sliding_window", false, name, err);
   if (st == LB_OK) st = lb__json_get_int(&first, j, "max_window_layers", false, name, err);
-  if (st == LB_OK)
-    st = lb__json_get_int(&pattern, j, "_sliding_window_pattern", false, name, err);
+  if (st == LB_OK) st = lb__json_get_int(&pattern, j, "_sliding_window_pattern", false, name, err);
   if (st == LB_OK) st = lb__json_get_int(&pattern, j, "sliding_window_pattern", false, name, err);
   if (st != LB_OK) return st;
   if (!use) c->sliding_window = 0;
   if (c->sliding_window < 0 || pattern < 1)
-    return lb__fail(err, LB_E_FORMAT, "%s: sliding window %lld with pattern %lld, want both positive",
-                    name, (long long)c->sliding_window, (long long)pattern);
+    return lb__fail(err, LB_E_FORMAT,
+                    "%s: sliding window %lld with pattern %lld, want both positive", name,
+                    (long long)c->sliding_window, (long long)pattern);
   if (c->sliding_window == 0) return LB_OK;
   const json_t *types = json_object_get(j, "layer_types");
   if (types != NULL && !json_is_null(types)) return read_layer_types(c, types, name, err);
@@ -222,12 +222,11 @@ static lb_status read_windows(lb__model_config *c, const json_t *j, const char *
   return LB_OK;
 }
 
-static lb_status read_rope(lb__model_config *c, const json_t *j, const char *name,
-                           lb_error *err) {
+static lb_status read_rope(lb__model_config *c, const json_t *j, const char *name, lb_error *err) {
   if (c->family->learned_positions) return LB_OK;
   bool two = c->family->window == LB__WINDOW_PATTERN;
-  lb_status st = lb__hf_rope_read(&c->rope, j, two ? "full_attention" : NULL,
-                                  c->family->rope_theta, name, err);
+  lb_status st = lb__hf_rope_read(&c->rope, j, two ? "full_attention" : NULL, c->family->rope_theta,
+                                  name, err);
   c->rope_sliding = c->rope;
   if (st == LB_OK && two)
     st = lb__hf_rope_read(&c->rope_sliding, j, "sliding_attention", 1e4, name, err);
@@ -254,8 +253,7 @@ static lb_status refuse_features(const json_t *j, const char *name, lb_error *er
   return LB_OK;
 }
 
-static lb_status read_ids(lb__model_config *c, const json_t *j, const char *name,
-                          lb_error *err) {
+static lb_status read_ids(lb__model_config *c, const json_t *j, const char *name, lb_error *err) {
   lb__token_ids bos = {0};
   lb_status st = lb__hf_ids_read(&bos, j, "bos_token_id", name, err);
   c->bos_token_id = bos.n > 0 ? bos.ids[0] : -1;

@@ -23,21 +23,21 @@ typedef enum lb__window_rule {
 typedef struct lb__family {
   const char *name, *model_type, *architecture, *gguf, *activation;
   lb__name_scheme names;
-  lb__key_scheme keys;      /* what config.json calls its numbers */
+  lb__key_scheme keys; /* what config.json calls its numbers */
   lb__window_rule window;
-  bool layer_norm;          /* LayerNorm with bias; else RMSNorm */
-  bool learned_positions;   /* position embedding; else RoPE */
-  bool fused_qkv;           /* stored as one matrix */
-  bool transposed;          /* Hugging Face stores matrices [in,out] (Conv1D) */
-  bool gated;               /* act(gate) * up; else act(up) */
-  bool qk_norm;             /* RMSNorm of each head's q and k before RoPE */
-  bool sandwich_norms;      /* norms after attention and MLP too */
-  bool scaled_embedding;    /* embeddings times sqrt(C), rounded to the embedding's dtype */
-  bool norm_plus_one;       /* Hugging Face stores norm weights minus one */
+  bool layer_norm;                 /* LayerNorm with bias; else RMSNorm */
+  bool learned_positions;          /* position embedding; else RoPE */
+  bool fused_qkv;                  /* stored as one matrix */
+  bool transposed;                 /* Hugging Face stores matrices [in,out] (Conv1D) */
+  bool gated;                      /* act(gate) * up; else act(up) */
+  bool qk_norm;                    /* RMSNorm of each head's q and k before RoPE */
+  bool sandwich_norms;             /* norms after attention and MLP too */
+  bool scaled_embedding;           /* embeddings times sqrt(C) */
+  bool norm_plus_one;              /* Hugging Face stores norm weights minus one */
   bool qkv_bias, o_bias, mlp_bias; /* always there; else config.json's attention_bias, mlp_bias */
-  bool tied;                /* tie_word_embeddings when the key is missing */
-  bool gguf_permuted;       /* GGUF stores q and k rows for interleaved RoPE */
-  int64_t head_dim;         /* when config.json has none; 0 = C / H */
+  bool tied;                       /* tie_word_embeddings when the key is missing */
+  bool gguf_permuted;              /* GGUF stores q and k rows for interleaved RoPE */
+  int64_t head_dim;                /* when config.json has none; 0 = C / H */
   double norm_eps, rope_theta;
 } lb__family;
 
@@ -47,14 +47,31 @@ const char *lb__family_list(char *text, size_t size);
 
 /* ---- weights ---- */
 typedef enum lb__extent {
-  LB__EXTENT_1, LB__EXTENT_V, LB__EXTENT_P, LB__EXTENT_C, LB__EXTENT_F, LB__EXTENT_Q,
-  LB__EXTENT_K, LB__EXTENT_D, LB__EXTENT_A
+  LB__EXTENT_1,
+  LB__EXTENT_V,
+  LB__EXTENT_P,
+  LB__EXTENT_C,
+  LB__EXTENT_F,
+  LB__EXTENT_Q,
+  LB__EXTENT_K,
+  LB__EXTENT_D,
+  LB__EXTENT_A
 } lb__extent;
 
 typedef enum lb__weight_when {
-  LB__WHEN_ALWAYS, LB__WHEN_LEARNED_POSITIONS, LB__WHEN_LAYER_NORM, LB__WHEN_OWN_HEAD,
-  LB__WHEN_FUSED_QKV, LB__WHEN_SPLIT_QKV, LB__WHEN_QKV_BIAS, LB__WHEN_O_BIAS, LB__WHEN_GATED,
-  LB__WHEN_GATED_BIAS, LB__WHEN_MLP_BIAS, LB__WHEN_QK_NORM, LB__WHEN_SANDWICH
+  LB__WHEN_ALWAYS,
+  LB__WHEN_LEARNED_POSITIONS,
+  LB__WHEN_LAYER_NORM,
+  LB__WHEN_OWN_HEAD,
+  LB__WHEN_FUSED_QKV,
+  LB__WHEN_SPLIT_QKV,
+  LB__WHEN_QKV_BIAS,
+  LB__WHEN_O_BIAS,
+  LB__WHEN_GATED,
+  LB__WHEN_GATED_BIAS,
+  LB__WHEN_MLP_BIAS,
+  LB__WHEN_QK_NORM,
+  LB__WHEN_SANDWICH
 } lb__weight_when;
 
 typedef enum lb__weight {
@@ -83,10 +100,10 @@ typedef struct lb__model_config {
       max_positions, sliding_window;
   float norm_eps, norm_offset, embed_scale, attention_softcap, final_softcap;
   float attention_scale;
-  bool scale_by_layer;      /* gpt2's scale_attn_by_inverse_layer_idx */
+  bool scale_by_layer; /* gpt2's scale_attn_by_inverse_layer_idx */
   bool qkv_bias, o_bias, mlp_bias, tied;
   lb__act_kind activation;
-  bool *is_sliding;         /* [n_layers] */
+  bool *is_sliding; /* [n_layers] */
   lb__hf_rope rope, rope_sliding;
   const uint8_t *rope_divisors; /* GGUF's rope_freqs.weight [D/2] F32, unaligned; NULL: none */
   int32_t bos_token_id;

@@ -65,8 +65,9 @@ static void read_sizes(reader *r, lb__model_config *c) {
     r->st = lb__fail(r->err, LB_E_UNSUPPORTED,
                      "%s: keys of %lld and values of %lld a head; want them equal",
                      lb__gguf_name(r->g), (long long)c->head_dim, (long long)value_length);
-  c->norm_eps = (float)get_real(r, c->family->layer_norm ? "attention.layer_norm_epsilon"
-                                                          : "attention.layer_norm_rms_epsilon",
+  c->norm_eps = (float)get_real(r,
+                                c->family->layer_norm ? "attention.layer_norm_epsilon"
+                                                      : "attention.layer_norm_rms_epsilon",
                                 true, 0.0);
 }
 
@@ -75,8 +76,9 @@ static void read_vocab(reader *r, lb__model_config *c) {
   const lb__stored_tensor *t = lb__gguf_find(r->g, "token_embd.weight");
   if (r->st != LB_OK) return;
   if (t == NULL || t->rank != 2)
-    r->st = lb__fail(r->err, LB_E_FORMAT, "%s: tensor 'token_embd.weight' [vocabulary, width] is %s",
-                     lb__gguf_name(r->g), t == NULL ? "missing" : "not a matrix");
+    r->st =
+        lb__fail(r->err, LB_E_FORMAT, "%s: tensor 'token_embd.weight' [vocabulary, width] is %s",
+                 lb__gguf_name(r->g), t == NULL ? "missing" : "not a matrix");
   else
     c->vocab_size = t->shape[0];
   c->tied = lb__gguf_find(r->g, "output.weight") == NULL;
@@ -177,10 +179,17 @@ static void read_rope_divisors(reader *r, lb__model_config *c) {
 static void read_rope(reader *r, lb__model_config *c) {
   if (c->family->learned_positions) return;
   c->rope = (lb__hf_rope){.theta = get_real(r, "rope.freq_base", false, c->family->rope_theta),
-                          .factor = NAN, .low_freq_factor = NAN, .high_freq_factor = NAN,
-                          .original_max_position_embeddings = -1, .beta_fast = NAN,
-                          .beta_slow = NAN, .attention_factor = NAN, .mscale = NAN,
-                          .mscale_all_dim = NAN, .truncate = true, .partial_rotary_factor = NAN};
+                          .factor = NAN,
+                          .low_freq_factor = NAN,
+                          .high_freq_factor = NAN,
+                          .original_max_position_embeddings = -1,
+                          .beta_fast = NAN,
+                          .beta_slow = NAN,
+                          .attention_factor = NAN,
+                          .mscale = NAN,
+                          .mscale_all_dim = NAN,
+                          .truncate = true,
+                          .partial_rotary_factor = NAN};
   c->rope_sliding = c->rope;
   read_rope_scaling(r, &c->rope);
   if (r->st == LB_OK && !(c->rope.theta > 0.0 && isfinite(c->rope.theta)))

@@ -10,9 +10,9 @@ struct lb_model {
   lb__checkpoint *checkpoint;
   lb__model_config config;
   lb_model_options options;
-  lb_tensor top[LB__FIRST_LAYER_WEIGHT];  /* by lb__weight; rank 0 and no bytes = absent */
-  lb_tensor *layers;                      /* [n_layers][LB__N_LAYER_WEIGHTS] */
-  lb_tensor inv_freq, inv_freq_sliding;   /* [D/2] F32 */
+  lb_tensor top[LB__FIRST_LAYER_WEIGHT]; /* by lb__weight; rank 0 and no bytes = absent */
+  lb_tensor *layers;                     /* [n_layers][LB__N_LAYER_WEIGHTS] */
+  lb_tensor inv_freq, inv_freq_sliding;  /* [D/2] F32 */
   float rope_magnitude, rope_sliding_magnitude;
   lb_model_info info;
   lb_sampling_defaults sampling;
@@ -36,8 +36,8 @@ lb_status lb__model_load_weights(lb_model *m, lb_error *err);
 /* ---- how a stored weight becomes the model's, shared with convert.c ---- */
 typedef struct lb__weight_place { /* where one weight lies and what must be done to it */
   const lb__stored_tensor *stored;
-  bool transpose;   /* stored [in,out] */
-  bool unpermute;   /* rows of q or k are in llama.cpp's order; heads = its number */
+  bool transpose; /* stored [in,out] */
+  bool unpermute; /* rows of q or k are in llama.cpp's order; heads = its number */
   int64_t heads;
 } lb__weight_place;
 

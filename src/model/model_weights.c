@@ -27,10 +27,18 @@ const char *lb__model_hf_prefix(const lb__checkpoint *c, lb__name_scheme scheme)
 
 static lb_status check_dtype(const lb__stored_tensor *t, bool is_matrix, lb_error *err) {
   switch (t->dtype) {
-  case LB_DTYPE_I64: case LB_DTYPE_I32: case LB_DTYPE_I16: case LB_DTYPE_I8: case LB_DTYPE_U64:
-  case LB_DTYPE_U32: case LB_DTYPE_U16: case LB_DTYPE_U8: case LB_DTYPE_BOOL:
-    return lb__fail(err, LB_E_UNSUPPORTED, "%s: stored as %s; want a floating point or GGUF block type",
-                    t->name, lb_dtype_name(t->dtype));
+  case LB_DTYPE_I64:
+  case LB_DTYPE_I32:
+  case LB_DTYPE_I16:
+  case LB_DTYPE_I8:
+  case LB_DTYPE_U64:
+  case LB_DTYPE_U32:
+  case LB_DTYPE_U16:
+  case LB_DTYPE_U8:
+  case LB_DTYPE_BOOL:
+    return lb__fail(err, LB_E_UNSUPPORTED,
+                    "%s: stored as %s; want a floating point or GGUF block type", t->name,
+                    lb_dtype_name(t->dtype));
   default:
     if (is_matrix || !lb_dtype_is_block(t->dtype)) return LB_OK;
     return lb__fail(err, LB_E_DTYPE, "%s: a vector stored as %s; want a plain floating point type",
@@ -44,9 +52,9 @@ static lb_status check_shape(const lb__stored_tensor *t, int rank, const int64_t
   for (int i = 0; i < rank && same; i++) same = t->shape[i] == shape[i];
   if (same) return LB_OK;
   char want[LB__SHAPE_TEXT_SIZE], found[LB__SHAPE_TEXT_SIZE];
-  return lb__fail(err, LB_E_SHAPE,
-                  "%s: want %s, file has %s; is the config from another model?", t->name,
-                  lb__shape_text(want, rank, shape), lb__shape_text(found, t->rank, t->shape));
+  return lb__fail(err, LB_E_SHAPE, "%s: want %s, file has %s; is the config from another model?",
+                  t->name, lb__shape_text(want, rank, shape),
+                  lb__shape_text(found, t->rank, t->shape));
 }
 
 lb_status lb__weight_find(lb__weight_place *place, const lb__checkpoint *c,
@@ -151,7 +159,8 @@ static lb_status load_weight(lb_model *m, const char *prefix, lb__weight w, int6
 /* Query, key and value as three views of one stored matrix. */
 static void split_qkv(lb_model *m, int64_t layer, lb__weight fused, const lb__weight parts[3]) {
   const lb_tensor *t = lb__model_weight(m, fused, layer);
-  int64_t q = m->config.n_heads * m->config.head_dim, kv = m->config.n_kv_heads * m->config.head_dim;
+  int64_t q = m->config.n_heads * m->config.head_dim,
+          kv = m->config.n_kv_heads * m->config.head_dim;
   if (t == NULL) return;
   *lb__model_slot(m, parts[0], layer) = lb__tensor_rows(t, 0, q);
   *lb__model_slot(m, parts[1], layer) = lb__tensor_rows(t, q, kv);

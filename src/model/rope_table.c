@@ -8,9 +8,10 @@
 #define PI 3.14159265358979323846
 
 static lb_status refuse(const lb__hf_rope *rope, const char *name, lb_error *err) {
-  return lb__fail(err, LB_E_UNSUPPORTED,
-                  "%s: rope scaling '%s' is not supported; supported: default, linear, llama3, yarn",
-                  name, lb__rope_type_name(rope->type));
+  return lb__fail(
+      err, LB_E_UNSUPPORTED,
+      "%s: rope scaling '%s' is not supported; supported: default, linear, llama3, yarn", name,
+      lb__rope_type_name(rope->type));
 }
 
 /* Long waves are stretched by `factor`, short ones kept, a smooth step between (Llama 3.1). */

@@ -22,9 +22,8 @@ lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
   return lb__run_rope(s, &args, err);
 }
 
-lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v,
-                          const lb_tensor *k, const lb_tensor *v, const lb_tensor *slots,
-                          lb_error *err) {
+lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v, const lb_tensor *k,
+                          const lb_tensor *v, const lb_tensor *slots, lb_error *err) {
   bool same = lb__tensor_same_shape(k, v) && lb__tensor_same_shape(cache_k, cache_v) &&
               k->rank == 3 && cache_k->rank == 3 && k->shape[1] == cache_k->shape[1] &&
               k->shape[2] == cache_k->shape[2] && cache_k->dtype == cache_v->dtype;

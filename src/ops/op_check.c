@@ -27,7 +27,10 @@ lb_status lb__op_want_vector(lb__op op, const char *name, const lb_tensor *t, in
 
 lb_status lb__op_want_weight(lb__op op, const lb_tensor *weight, lb_error *err) {
   switch (weight->dtype) {
-  case LB_DTYPE_F32: case LB_DTYPE_F16: case LB_DTYPE_BF16: case LB_DTYPE_F8_E4M3:
+  case LB_DTYPE_F32:
+  case LB_DTYPE_F16:
+  case LB_DTYPE_BF16:
+  case LB_DTYPE_F8_E4M3:
   case LB_DTYPE_F8_E5M2: return LB_OK;
   default:
     if (lb_dtype_is_block(weight->dtype)) return LB_OK;
@@ -39,8 +42,8 @@ lb_status lb__op_want_weight(lb__op op, const lb_tensor *weight, lb_error *err) 
 
 lb_status lb__op_result(lb__op op, lb_status st, lb_error *err) {
   if (st == LB_OK) return LB_OK;
-  return lb__fail(err, st, "%s: kernel '%s' failed: %s", lb__op_name(op),
-                  lb__kernels()->chosen[op], lb_status_text(st));
+  return lb__fail(err, st, "%s: kernel '%s' failed: %s", lb__op_name(op), lb__kernels()->chosen[op],
+                  lb_status_text(st));
 }
 
 lb_status lb__op_no_kernel(lb__op op, lb_error *err) {

@@ -24,8 +24,8 @@ lb_status lb__op_act(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__act
   return lb__run_act(s, &(lb__act_args){.out = *out, .x = x, .kind = kind}, err);
 }
 
-lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate,
-                         const lb_tensor *up, lb__act_kind kind, lb_error *err) {
+lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, const lb_tensor *up,
+                         lb__act_kind kind, lb_error *err) {
   lb_status st = check_pair(LB__OP_act_mul, "gate", gate, "up", up, err);
   if (st == LB_OK) st = out_like(s, out, gate, LB__OP_act_mul, err);
   if (st != LB_OK) return st;

@@ -17,8 +17,8 @@ lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
   return lb__run_embed(s, &args, err);
 }
 
-lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x,
-                        const lb_tensor *weight, const lb_tensor *bias, lb_error *err) {
+lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, const lb_tensor *weight,
+                        const lb_tensor *bias, lb_error *err) {
   *out = NULL;
   lb_status st = lb__op_want(LB__OP_linear, "x", x, LB_DTYPE_F32, err);
   if (st == LB_OK) st = lb__op_want_weight(LB__OP_linear, weight, err);

@@ -43,7 +43,8 @@ lb_status lb__op_cast(lb_tensor *out, const lb_tensor *x, lb_error *err) {
   bool writable = !lb_dtype_is_block(out->dtype) || out->dtype == LB_DTYPE_Q8_0 ||
                   out->dtype == LB_DTYPE_Q4_0 || out->dtype == x->dtype;
   if (!writable)
-    return lb__fail(err, LB_E_DTYPE, "cast: cannot make %s; block types that can be made: Q8_0, Q4_0",
+    return lb__fail(err, LB_E_DTYPE,
+                    "cast: cannot make %s; block types that can be made: Q8_0, Q4_0",
                     lb_dtype_name(out->dtype));
   lb__stream s;
   lb__stream_init(&s, out->device);

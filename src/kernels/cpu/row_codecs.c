@@ -26,7 +26,8 @@
 /* sign, 4 exponent bits (bias 7), 3 mantissa bits; no infinities, 0x7f is NaN (OCP FP8) */
 static float e4m3(uint8_t v) {
   int exponent = v >> 3 & 15, mantissa = v & 7;
-  float x = exponent == 0 ? ldexpf((float)mantissa, -9) : ldexpf((float)(8 + mantissa), exponent - 10);
+  float x =
+      exponent == 0 ? ldexpf((float)mantissa, -9) : ldexpf((float)(8 + mantissa), exponent - 10);
   if ((v & 0x7f) == 0x7f) x = NAN;
   return (v & 0x80) != 0 ? -x : x;
 }
@@ -184,7 +185,8 @@ static int q3_k_scale(const uint8_t *s, int group) {
   return (low | high << 4) - 32;
 }
 
-/* {u8 hmask[32], qs[64], scales[12]; half d}: two low bits, one high bit that subtracts 4 if unset */
+/* {u8 hmask[32], qs[64], scales[12]; half d}: two low bits, one high bit that subtracts 4 if unset
+ */
 static void q3_k_to_f32(float *out, const void *bytes, int64_t n) {
   for (const uint8_t *b = bytes; n > 0; n -= 256, b += 110, out += 256) {
     float d = half_at(b + 108);

@@ -7,7 +7,8 @@
 
 static double activate(lb__act_kind kind, double x) {
   switch (kind) {
-  case LB__ACT_GELU_TANH: return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+  case LB__ACT_GELU_TANH:
+    return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
   case LB__ACT_GELU_ERF: return 0.5 * x * (1.0 + erf(x * 0.7071067811865476));
   case LB__ACT_SILU: return x / (1.0 + exp(-x));
   case LB__ACT_RELU: return x > 0.0 ? x : 0.0 * x; /* a NaN stays one */

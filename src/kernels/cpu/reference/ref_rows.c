@@ -1,4 +1,5 @@
-/* ref_rows.c - gather_rows, logits_stats, cast, transpose; and the table of all reference kernels. */
+/* ref_rows.c - gather_rows, logits_stats, cast, transpose; and the table of all reference kernels.
+ */
 #include "reference.h"
 
 #include "base/threads.h"
@@ -12,8 +13,8 @@ lb_status lb__reference_gather_rows(const lb__gather_rows_args *a, void *workspa
   (void)workspace;
   int64_t C = a->x->shape[1];
   for (int64_t m = 0; m < a->rows->shape[0]; m++)
-    memcpy(lb__tensor_f32(a->out) + m * C,
-           lb__tensor_f32(a->x) + lb__tensor_i32(a->rows)[m] * C, (size_t)C * sizeof(float));
+    memcpy(lb__tensor_f32(a->out) + m * C, lb__tensor_f32(a->x) + lb__tensor_i32(a->rows)[m] * C,
+           (size_t)C * sizeof(float));
   return LB_OK;
 }
 
@@ -42,7 +43,8 @@ static void stats_rows(void *ctx, int64_t begin, int64_t end) {
     for (int64_t v = 0; v < V; v++) most = row[v] > most || isnan(row[v]) ? row[v] : most;
     for (int64_t v = 0; v < V; v++) sum += exp((double)row[v] - (double)most);
     lb__tensor_f32(a->logsumexp)[n] = (float)((double)most + log(sum));
-    top_of_row(lb__tensor_i32(a->top_ids) + n * K, lb__tensor_f32(a->top_logits) + n * K, K, row, V);
+    top_of_row(lb__tensor_i32(a->top_ids) + n * K, lb__tensor_f32(a->top_logits) + n * K, K, row,
+               V);
     if (a->targets == NULL) continue;
     int32_t target = lb__tensor_i32(a->targets)[n];
     lb__tensor_f32(a->target_logits)[n] = target < 0 ? NAN : row[target];
@@ -62,7 +64,8 @@ size_t lb__reference_cast_workspace(const lb__cast_args *a) {
 lb_status lb__reference_cast(const lb__cast_args *a, void *workspace) {
   int64_t n = lb__tensor_row_length(a->x), n_rows = lb__tensor_n_rows(a->x);
   if (a->x->dtype == a->out->dtype) {
-    if (a->x->size_bytes > 0) memcpy(lb__tensor_data(a->out), lb__tensor_data(a->x), a->x->size_bytes);
+    if (a->x->size_bytes > 0)
+      memcpy(lb__tensor_data(a->out), lb__tensor_data(a->x), a->x->size_bytes);
     return LB_OK;
   }
   lb__row_to_f32_fn *to_f32 = lb__row_to_f32(a->x->dtype);
@@ -87,9 +90,6 @@ lb_status lb__reference_transpose(const lb__transpose_args *a, void *workspace) 
       memcpy(to + (size_t)(c * N + n) * size, from + (size_t)(n * C + c) * size, size);
   return LB_OK;
 }
-
-size_t lb__reference_linear_workspace(const lb__linear_args *a);
-size_t lb__reference_attention_workspace(const lb__attention_args *a);
 
 void lb__reference_fill(lb__kernel_table *table) {
 #define LB__OP(name, differentiable, text)                                                         \

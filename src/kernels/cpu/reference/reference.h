@@ -10,6 +10,11 @@
 #include "ops/ops.def"
 #undef LB__OP
 
+/* Scratch of the three that need some. */
+size_t lb__reference_linear_workspace(const lb__linear_args *args);
+size_t lb__reference_attention_workspace(const lb__attention_args *args);
+size_t lb__reference_cast_workspace(const lb__cast_args *args);
+
 /* Fills every entry of the table. */
 void lb__reference_fill(lb__kernel_table *table);
 
