@@ -76,7 +76,7 @@ static lb__jval loop_attribute(lb__jrun *r, lb__jval v, const char *name) {
     int64_t value;
   } numbers[] = {{"index0", (int64_t)i}, {"index", (int64_t)i + 1},
                  {"revindex", (int64_t)(n - i)}, {"revindex0", (int64_t)(n - i) - 1},
-                 {"length", (int64_t)n}, {"depth", loop->depth}, {"depth0", loop->depth - 1}};
+                 {"length", (int64_t)n}, {"depth", 1}, {"depth0", 0}}; /* depth counts recursion */
   for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
     if (strcmp(name, numbers[k].name) == 0) return lb__jint(numbers[k].value);
   if (strcmp(name, "first") == 0) return lb__jbool(i == 0);

@@ -29,7 +29,6 @@ struct lb__jmacro {
 struct lb__jloop {
   lb__jlist *items;
   size_t index;
-  int depth;
   lb__jval changed; /* the last arguments of loop.changed() */
 };
 

@@ -80,17 +80,12 @@ static lb__jlist *filtered(lb__jrun *r, const lb__jnode *node, const lb__jlist *
   return kept.list;
 }
 
-static int loop_depth(lb__jrun *r) {
-  lb__jval outer = lb__jscope_get(r, lb__jname_loop);
-  return outer.kind == LB__J_LOOP ? outer.loop->depth + 1 : 1;
-}
-
 /* One scope serves all rounds, unless a macro remembers it. */
 static void run_rounds(lb__jrun *r, const lb__jnode *node, lb__jlist *items) {
   lb__jscope *outer = r->scope;
   lb__jloop *loop = lb__jalloc(r, 1, sizeof *loop);
   if (loop == NULL) return;
-  *loop = (lb__jloop){.items = items, .depth = loop_depth(r), .changed = lb__jabsent()};
+  *loop = (lb__jloop){.items = items, .changed = lb__jabsent()};
   lb__jscope *scope = push_scope(r);
   for (; scope != NULL && loop->index < items->n && r->status == LB_OK; loop->index++) {
     if (scope->kept) {

@@ -200,9 +200,7 @@ static void json_char(lb__jrun *r, lb__jout *out, uint32_t c, bool ensure_ascii,
 static void json_string(lb__jrun *r, lb__jout *out, const lb__jstr *s, const lb__jjson *style) {
   lb__jout_text(r, out, "\"");
   for (size_t at = 0; at < s->size && lb__jcharge(r, 1); at = lb__jstr_next(s, at)) {
-    uint32_t c = lb__jstr_char(s, at);
-    bool ascii = style->ensure_ascii && c != 0x7F; /* json leaves DEL as it is */
-    json_char(r, out, c, ascii, lb__jstr_mark(s, at));
+    json_char(r, out, lb__jstr_char(s, at), style->ensure_ascii, lb__jstr_mark(s, at));
   }
   lb__jout_text(r, out, "\"");
 }

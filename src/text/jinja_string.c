@@ -217,10 +217,8 @@ static lb__jval split_space(lb__jrun *r, const lb__jstr *s, int64_t max) {
     while (at < s->size && lb__jis_space(lb__jstr_char(s, at))) at = lb__jstr_next(s, at);
     if (at >= s->size) break;
     size_t end = at;
-    if (max == 0) { /* the rest, without the space at its end */
-      lb__jval rest = lb__jstr_slice(r, s, at, s->size);
-      if (list.kind == LB__J_LIST)
-        lb__jlist_add(r, list.list, lb__jstr_strip(r, rest.s, NULL, LB__JSTRIP_RIGHT));
+    if (max == 0) { /* the rest, with the space at its end */
+      add_slice(r, list, s, at, s->size);
       break;
     }
     while (end < s->size && !lb__jis_space(lb__jstr_char(s, end))) end = lb__jstr_next(s, end);
@@ -262,9 +260,7 @@ static void rsplit_space(lb__jrun *r, const lb__jstr *s, int64_t max, lb__jval l
     if (end == 0) break;
     size_t begin = end;
     if (max == 0) {
-      lb__jval rest = lb__jstr_slice(r, s, 0, end);
-      if (list.kind == LB__J_LIST)
-        lb__jlist_add(r, list.list, lb__jstr_strip(r, rest.s, NULL, LB__JSTRIP_LEFT));
+      add_slice(r, list, s, 0, end);
       break;
     }
     while (begin > 0 && !lb__jis_space(lb__jstr_char(s, previous(s, begin))))
