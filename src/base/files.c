@@ -153,6 +153,11 @@ lb_status lb__folder_make(const char *path, lb_error *err) {
   return st;
 }
 
+lb_status lb__file_remove(const char *path, lb_error *err) {
+  if (current_io->unlink(path) == 0 || errno == ENOENT) return LB_OK;
+  return lb__fail_path(err, path);
+}
+
 /* ---- reading ---- */
 
 static const char *kind_name(mode_t mode) {

@@ -36,6 +36,7 @@ bool lb__path_is_plain_name(const char *name);
 lb_status lb__folder_list(char ***names, size_t *n, const char *folder, lb_error *err);
 void lb__name_list_free(char **names, size_t n);
 lb_status lb__folder_make(const char *path, lb_error *err); /* with parents; existing is fine */
+lb_status lb__file_remove(const char *path, lb_error *err); /* absent is fine */
 
 /* ---- reading ---- */
 /* The whole file, NUL-terminated (the NUL is not counted). LB_E_LIMIT above max_size. */

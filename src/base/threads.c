@@ -47,14 +47,22 @@ int lb_threads_get(void) {
 
 /* ---- ThreadSanitizer does not see libgomp's barriers: tell it about fork and join ---- */
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) /* gcc */
+#define WATCHED
+#elif defined(__has_feature) /* clang */
+#if __has_feature(thread_sanitizer)
+#define WATCHED
+#endif
+#endif
+
+#ifdef WATCHED
 void __tsan_acquire(void *);
 void __tsan_release(void *);
-#define NOT_WATCHED       __attribute__((no_sanitize("thread")))
+#define JOIN_UNSEEN       __attribute__((no_sanitize("thread")))
 #define HAPPENS_BEFORE(p) __tsan_release(p)
 #define HAPPENS_AFTER(p)  __tsan_acquire(p)
 #else
-#define NOT_WATCHED
+#define JOIN_UNSEEN
 #define HAPPENS_BEFORE(p) ((void)0)
 #define HAPPENS_AFTER(p)  ((void)0)
 #endif
@@ -109,7 +117,7 @@ static void run_share(loop *l, int index, int n_threads) {
   thread_index = 0;
 }
 
-NOT_WATCHED static void run_parallel(loop *l, int n_threads) {
+JOIN_UNSEEN static void run_parallel(loop *l, int n_threads) {
   HAPPENS_BEFORE(l);
 #pragma omp parallel num_threads(n_threads)
   {
