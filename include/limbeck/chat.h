@@ -17,7 +17,7 @@
  *
  *  The rendered text remembers which bytes came from the caller's JSON (spans). Tokenise those
  *  without special tokens, and a user who writes "<|im_end|>" writes ten letters, not a control
- *  token. Never let the tokenizer add BOS to rendered text: the template has written it.          */
+ *  token. Never let the tokenizer add BOS to rendered text: the template has written it. */
 #ifndef LIMBECK_CHAT_H
 #define LIMBECK_CHAT_H
 
@@ -44,7 +44,8 @@ LB_API LB_NODISCARD lb_status lb_chat_template_parse(lb_chat_template **out, con
  *  `path` is a model folder (chat_template.jinja wins over tokenizer_config.json; of several the
  *  one called `template_name`, or "default"), a .gguf file, or a .jinja file.
  *  `template_name` NULL takes the model's own; otherwise a name the model offers, else the path of
- *  a .jinja file, else a built-in name (lb_chat_template_builtin). `path` NULL: only the latter two.
+ *  a .jinja file, else a built-in name (lb_chat_template_builtin). `path` NULL: only the latter
+ * two.
  *  @owns  *out is the caller's
  *  @error LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED, LB_E_ARG (no such template; the message lists
  *         what there is) */

@@ -75,8 +75,10 @@ static void prepare_messages(lb__jrun *r, lb__jval *messages) {
   }
   for (size_t i = 0; i < messages->list->n && r->status == LB_OK; i++) {
     lb__jval *message = &messages->list->values[i];
-    if (message->kind == LB__J_DICT) *message = alias_reasoning(r, *message);
-    else lb__jfail(r, LB_E_ARG, "message %zu: want an object, found %s", i, lb__jtype_name(*message));
+    if (message->kind == LB__J_DICT)
+      *message = alias_reasoning(r, *message);
+    else
+      lb__jfail(r, LB_E_ARG, "message %zu: want an object, found %s", i, lb__jtype_name(*message));
   }
 }
 
@@ -113,7 +115,8 @@ static void fill_spans(lb_chat_text *text, const uint8_t *marks) {
   lb_chat_span *span = text->spans - 1;
   for (size_t i = 0; i < text->size; i++) {
     if (i == 0 || marks[i] != marks[i - 1])
-      *++span = (lb_chat_span){.begin = i, .is_user_text = marks[i] & LB__MARK_USER,
+      *++span = (lb_chat_span){.begin = i,
+                               .is_user_text = marks[i] & LB__MARK_USER,
                                .is_generation = (marks[i] & LB__MARK_GENERATION) != 0};
     span->end = i + 1;
   }
@@ -143,9 +146,15 @@ static lb_status render(lb_chat_text **out, lb__arena *arena, const lb_chat_temp
                         const json_t *json, const lb_chat_render_options *options, lb_error *err) {
   lb__jout text = {0};
   lb__jscope root = {0};
-  lb__jrun run = {.arena = arena, .err = err, .name = t->name, .line = 1,
-                  .steps_left = LB__JMAX_STEPS, .scope = &root, .out = &text,
-                  .now = options->now, .has_now = options->has_now};
+  lb__jrun run = {.arena = arena,
+                  .err = err,
+                  .name = t->name,
+                  .line = 1,
+                  .steps_left = LB__JMAX_STEPS,
+                  .scope = &root,
+                  .out = &text,
+                  .now = options->now,
+                  .has_now = options->has_now};
   make_context(&run, json, options);
   if (run.status == LB_OK) lb__jexec(&run, t->body);
   return run.status == LB_OK ? make_text(out, &text, err) : run.status;
@@ -160,8 +169,8 @@ lb_status lb_chat_render(lb_chat_text **out, const lb_chat_template *t, const ch
   lb__arena_init(&arena, LB__JMAX_MEMORY);
   lb_status status = lb__json_parse(&tree, json, size, "chat", err);
   if (status == LB_OK && !json_is_object(tree))
-    status = lb__fail(err, LB_E_FORMAT, "chat: want a JSON object, found %s",
-                      lb__json_type_name(tree));
+    status =
+        lb__fail(err, LB_E_FORMAT, "chat: want a JSON object, found %s", lb__json_type_name(tree));
   if (status == LB_OK) status = render(out, &arena, t, tree, options ? options : &none, err);
   json_decref(tree);
   lb__arena_deinit(&arena);

@@ -17,8 +17,8 @@ static lb_status parse(lb_chat_template *t, const char *source, size_t size, con
   t->source = lb__arena_strndup(&t->arena, source, size);
   t->source_size = size;
   if (t->name == NULL || t->source == NULL) return lb__fail_nomem(err, "chat template");
-  lb__jrun run = {.arena = &t->arena, .err = err, .name = t->name, .line = 1,
-                  .steps_left = LB__JMAX_STEPS};
+  lb__jrun run = {
+      .arena = &t->arena, .err = err, .name = t->name, .line = 1, .steps_left = LB__JMAX_STEPS};
   t->body = lb__jparse(&run, t->source, size);
   return run.status;
 }

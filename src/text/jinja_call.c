@@ -117,10 +117,9 @@ lb__jval lb__jbuiltin_call(lb__jrun *r, const lb__jbuiltin *b, lb__jval self,
   lb__jval bound[LB__JMAX_PARAMETERS];
   if (!lb__jcharge(r, 2)) return lb__jundefined(NULL);
   if (b->fn == NULL)
-    return lb__jfail(r, LB_E_UNSUPPORTED, "'%s' is not supported in chat templates%s", b->name,
-                     self.kind == LB__J_LIST || self.kind == LB__J_DICT
-                         ? " (they may not change values)"
-                         : "");
+    return lb__jfail(
+        r, LB_E_UNSUPPORTED, "'%s' is not supported in chat templates%s", b->name,
+        self.kind == LB__J_LIST || self.kind == LB__J_DICT ? " (they may not change values)" : "");
   if (strcmp(b->parameters, "*") == 0) return b->fn(r, self, NULL, args);
   if (!bind(r, b, bound, args)) return lb__jundefined(NULL);
   return b->fn(r, self, bound, args);
@@ -165,10 +164,14 @@ static void bind_parameter(lb__jrun *r, lb__jscope *scope, const lb__jarguments 
   lb__jval value;
   if (i < args->n && named != NULL)
     value = lb__jfail(r, LB_E_ARG, "macro got multiple values for argument '%s'", name);
-  else if (i < args->n) value = args->values[i];
-  else if (named != NULL) value = *named;
-  else if (i >= first_default) value = lb__jeval(r, signature->named.at[i - first_default]);
-  else value = lb__jundefined_hint(r, "parameter '%.100s' was not provided", name);
+  else if (i < args->n)
+    value = args->values[i];
+  else if (named != NULL)
+    value = *named;
+  else if (i >= first_default)
+    value = lb__jeval(r, signature->named.at[i - first_default]);
+  else
+    value = lb__jundefined_hint(r, "parameter '%.100s' was not provided", name);
   lb__jscope_put(r, scope, name, value);
 }
 

@@ -74,9 +74,13 @@ static lb__jval loop_attribute(lb__jrun *r, lb__jval v, const char *name) {
   const struct {
     const char *name;
     int64_t value;
-  } numbers[] = {{"index0", (int64_t)i}, {"index", (int64_t)i + 1},
-                 {"revindex", (int64_t)(n - i)}, {"revindex0", (int64_t)(n - i) - 1},
-                 {"length", (int64_t)n}, {"depth", 1}, {"depth0", 0}}; /* depth counts recursion */
+  } numbers[] = {{"index0", (int64_t)i},
+                 {"index", (int64_t)i + 1},
+                 {"revindex", (int64_t)(n - i)},
+                 {"revindex0", (int64_t)(n - i) - 1},
+                 {"length", (int64_t)n},
+                 {"depth", 1},
+                 {"depth0", 0}}; /* depth counts recursion */
   for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
     if (strcmp(name, numbers[k].name) == 0) return lb__jint(numbers[k].value);
   if (strcmp(name, "first") == 0) return lb__jbool(i == 0);
@@ -215,8 +219,7 @@ static lb__jval eval_call(lb__jrun *r, const lb__jnode *node) {
   return lb__jcall(r, callee, &args);
 }
 
-lb__jval lb__jeval_call_with(lb__jrun *r, const lb__jnode *call, const char *name,
-                             lb__jval value) {
+lb__jval lb__jeval_call_with(lb__jrun *r, const lb__jnode *call, const char *name, lb__jval value) {
   lb__jargs args, more;
   lb__jval callee = lb__jeval(r, call->a);
   if (!lb__jeval_arguments(r, &args, call->arguments)) return lb__jundefined(NULL);

@@ -47,20 +47,25 @@ static void assign_tuple(lb__jrun *r, const lb__jnode *target, lb__jval value) {
 
 static void assign_namespace(lb__jrun *r, const lb__jnode *target, lb__jval value) {
   lb__jval ns = lb__jscope_get(r, target->a->name);
-  if (ns.kind == LB__J_UNDEFINED) lb__jfail_undefined(r, ns);
+  if (ns.kind == LB__J_UNDEFINED)
+    lb__jfail_undefined(r, ns);
   else if (ns.kind != LB__J_NAMESPACE)
     lb__jfail(r, LB_E_ARG, "cannot assign attribute on non-namespace object");
   else if (target->name[0] == '_')
     lb__jfail(r, LB_E_UNSUPPORTED, "a namespace cannot hold '%s': names may not begin with '_'",
               target->name);
-  else lb__jdict_put(r, ns.dict, lb__jtext(r, target->name), value);
+  else
+    lb__jdict_put(r, ns.dict, lb__jtext(r, target->name), value);
 }
 
 static void assign(lb__jrun *r, const lb__jnode *target, lb__jval value) {
   if (r->status != LB_OK) return;
-  if (target->kind == LB__JN_TUPLE) assign_tuple(r, target, value);
-  else if (target->kind == LB__JN_ATTRIBUTE) assign_namespace(r, target, value);
-  else lb__jscope_put(r, r->scope, target->name, value);
+  if (target->kind == LB__JN_TUPLE)
+    assign_tuple(r, target, value);
+  else if (target->kind == LB__JN_ATTRIBUTE)
+    assign_namespace(r, target, value);
+  else
+    lb__jscope_put(r, r->scope, target->name, value);
 }
 
 /* ---- for ---- */
@@ -105,8 +110,10 @@ static void exec_for(lb__jrun *r, const lb__jnode *node) {
   lb__jlist *items = lb__jiterate(r, lb__jeval(r, node->a));
   if (items != NULL && node->items.at[1] != NULL) items = filtered(r, node, items);
   if (items == NULL || r->status != LB_OK) return;
-  if (items->n > 0) run_rounds(r, node, items);
-  else if (node->c != NULL) exec_scoped(r, node->c);
+  if (items->n > 0)
+    run_rounds(r, node, items);
+  else if (node->c != NULL)
+    exec_scoped(r, node->c);
 }
 
 /* ---- the other statements ---- */

@@ -10,8 +10,10 @@
 const lb__jstr *lb__jarg_str(lb__jrun *r, lb__jval v, const char *what) {
   static const lb__jstr empty = {.bytes = ""};
   if (v.kind == LB__J_STRING) return v.s;
-  if (v.kind == LB__J_UNDEFINED) lb__jfail_undefined(r, v);
-  else lb__jfail(r, LB_E_ARG, "%s: want a str, found %s", what, lb__jtype_name(v));
+  if (v.kind == LB__J_UNDEFINED)
+    lb__jfail_undefined(r, v);
+  else
+    lb__jfail(r, LB_E_ARG, "%s: want a str, found %s", what, lb__jtype_name(v));
   return &empty;
 }
 
@@ -184,8 +186,10 @@ static lb__jval f_int(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jarg
   if (v.kind == LB__J_INT) return v;
   if (v.kind == LB__J_BOOL) return lb__jint(v.b);
   if (v.kind == LB__J_STRING && string_to_int(v.s, base, &i)) return lb__jint(i);
-  if (v.kind == LB__J_FLOAT) d = v.d;
-  else if (v.kind != LB__J_STRING || !string_to_float(v.s, &d)) return otherwise;
+  if (v.kind == LB__J_FLOAT)
+    d = v.d;
+  else if (v.kind != LB__J_STRING || !string_to_float(v.s, &d))
+    return otherwise;
   if (isnan(d) || isinf(d)) return otherwise;
   if (!(d > -9.2e18 && d < 9.2e18)) return lb__jfail(r, LB_E_LIMIT, "integer beyond 64 bits");
   return lb__jint((int64_t)d);
@@ -227,8 +231,8 @@ static lb__jval f_round(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__ja
   int64_t digits = lb__jarg_int(r, a[0], 0, "round");
   const lb__jstr *how = lb__jgiven(a[1]) ? lb__jarg_str(r, a[1], "round") : NULL;
   bool common = how == NULL || lb__jstr_is(how, "common");
-  if (!lb__jis_number(v)) return lb__jfail(r, LB_E_ARG, "round: want a number, found %s",
-                                           lb__jtype_name(v));
+  if (!lb__jis_number(v))
+    return lb__jfail(r, LB_E_ARG, "round: want a number, found %s", lb__jtype_name(v));
   if (common && v.kind != LB__J_FLOAT && digits >= 0)
     return lb__jint(v.kind == LB__J_BOOL ? v.b : v.i);
   if (common && v.kind == LB__J_FLOAT) return lb__jfloat(round_digits(v.d, digits));

@@ -3,11 +3,17 @@
 #include "jinja_filters.h"
 #include "jinja_string.h"
 
-static bool flag(lb__jval v, bool otherwise) { return lb__jgiven(v) ? lb__jtruth(v) : otherwise; }
+static bool flag(lb__jval v, bool otherwise) {
+  return lb__jgiven(v) ? lb__jtruth(v) : otherwise;
+}
 
-static lb__jval empty_sequence(const char *hint) { return lb__jundefined(hint); }
+static lb__jval empty_sequence(const char *hint) {
+  return lb__jundefined(hint);
+}
 
-static lb__jval new_generator(lb__jrun *r) { return lb__jnew_list(r, LB__J_GENERATOR, 0); }
+static lb__jval new_generator(lb__jrun *r) {
+  return lb__jnew_list(r, LB__J_GENERATOR, 0);
+}
 
 /* ---- picking ---- */
 
@@ -58,7 +64,8 @@ lb__jval lb__jfilter_reverse(lb__jrun *r, lb__jval v, const lb__jval *a, const l
 lb__jval lb__jfilter_items(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw) {
   (void)a, (void)raw;
   if (v.kind == LB__J_UNDEFINED) return new_generator(r);
-  if (v.kind != LB__J_DICT) return lb__jfail(r, LB_E_ARG, "Can only get item pairs from a mapping.");
+  if (v.kind != LB__J_DICT)
+    return lb__jfail(r, LB_E_ARG, "Can only get item pairs from a mapping.");
   return lb__jdict_list(r, v.dict, LB__J_GENERATOR);
 }
 
@@ -163,13 +170,11 @@ lb__jval lb__jfilter_reject(lb__jrun *r, lb__jval v, const lb__jval *a, const lb
   (void)a;
   return choose(r, v, raw, false, false);
 }
-lb__jval lb__jfilter_selectattr(lb__jrun *r, lb__jval v, const lb__jval *a,
-                                const lb__jargs *raw) {
+lb__jval lb__jfilter_selectattr(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw) {
   (void)a;
   return choose(r, v, raw, true, true);
 }
-lb__jval lb__jfilter_rejectattr(lb__jrun *r, lb__jval v, const lb__jval *a,
-                                const lb__jargs *raw) {
+lb__jval lb__jfilter_rejectattr(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw) {
   (void)a;
   return choose(r, v, raw, true, false);
 }
@@ -251,8 +256,7 @@ static keyed *merge_sort(lb__jrun *r, keyed *from, size_t n, bool reverse) {
   return from;
 }
 
-static keyed *keys_of(lb__jrun *r, const lb__jlist *list, lb__jval attribute,
-                      bool case_sensitive) {
+static keyed *keys_of(lb__jrun *r, const lb__jlist *list, lb__jval attribute, bool case_sensitive) {
   keyed *all = list == NULL ? NULL : lb__jalloc(r, list->n + 1, sizeof *all);
   for (size_t i = 0; all != NULL && i < list->n; i++)
     all[i] = (keyed){sort_key(r, list->values[i], attribute, case_sensitive), list->values[i]};

@@ -44,7 +44,8 @@ static bool read_spec(const lb__jstr *s, size_t at, percent_spec *spec) {
     spec->precision = read_number(s, &at);
     if (spec->precision < 0) spec->precision = 0;
   }
-  if (at >= s->size || s->bytes[at] == '\0' || spec->width >= 1000 || spec->precision >= 1000) return false;
+  if (at >= s->size || s->bytes[at] == '\0' || spec->width >= 1000 || spec->precision >= 1000)
+    return false;
   spec->type = s->bytes[at];
   spec->end = at + 1;
   return true;
@@ -89,8 +90,10 @@ static void print_spec(lb__jrun *r, lb__jout *out, lb__jval v, const percent_spe
   lb__jout text = {0};
   bool too_big = v.kind == LB__J_FLOAT && !(v.d > -9e18 && v.d < 9e18);
   if (spec->type == 's' || spec->type == 'r') {
-    if (spec->type == 's') lb__jprint(r, &text, v);
-    else lb__jprint_repr(r, &text, v);
+    if (spec->type == 's')
+      lb__jprint(r, &text, v);
+    else
+      lb__jprint_repr(r, &text, v);
     print_padded(r, out, lb__jout_take(r, &text).s, spec);
   } else if (strchr("di", spec->type) != NULL && !too_big) {
     print_number(r, out, v, spec);
@@ -129,8 +132,10 @@ lb__jval lb__jpercent_format(lb__jrun *r, const lb__jstr *format, const lb__jval
     if (hit == NULL) break;
     if (!read_spec(format, end + 1, &spec)) return lb__jfail(r, LB_E_ARG, "incomplete format");
     at = spec.end;
-    if (spec.type == '%') lb__jout_text(r, &out, "%");
-    else print_spec(r, &out, format_value(r, &spec, values, n, mapping, &used), &spec);
+    if (spec.type == '%')
+      lb__jout_text(r, &out, "%");
+    else
+      print_spec(r, &out, format_value(r, &spec, values, n, mapping, &used), &spec);
   }
   if (used < n && !lb__jgiven(mapping))
     return lb__jfail(r, LB_E_ARG, "not all arguments converted during string formatting");
@@ -150,8 +155,10 @@ static lb__jval brace_value(lb__jrun *r, const lb__jargs *args, const char *name
   if (!digits || size > 6)
     return lb__jfail(r, LB_E_UNSUPPORTED, "format field '%.*s' is not supported",
                      size > 60 ? 60 : (int)size, name);
-  if (size == 0) index = (*next)++;
-  else index = (size_t)strtoul(name, NULL, 10);
+  if (size == 0)
+    index = (*next)++;
+  else
+    index = (size_t)strtoul(name, NULL, 10);
   if (index < args->n) return args->values[index];
   return lb__jfail(r, LB_E_ARG, "format: replacement index %zu out of range", index);
 }
@@ -165,8 +172,10 @@ static size_t brace_field(lb__jrun *r, lb__jout *out, const lb__jstr *s, size_t 
   bool repr = size >= 2 && s->bytes[end - 2] == '!' && s->bytes[end - 1] == 'r';
   if (size >= 2 && s->bytes[end - 2] == '!') size -= 2;
   lb__jval v = brace_value(r, args, s->bytes + at, size, next);
-  if (repr) lb__jprint_repr(r, out, v);
-  else lb__jprint(r, out, v);
+  if (repr)
+    lb__jprint_repr(r, out, v);
+  else
+    lb__jprint(r, out, v);
   return end + 1;
 }
 

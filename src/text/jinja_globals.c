@@ -45,8 +45,10 @@ static void put_all(lb__jrun *r, lb__jdict *d, lb__jval from) {
   const lb__jlist *pairs = lb__jiterate(r, from);
   for (size_t i = 0; pairs != NULL && i < pairs->n && r->status == LB_OK; i++) {
     const lb__jlist *pair = lb__jiterate(r, pairs->values[i]);
-    if (pair != NULL && pair->n == 2) lb__jdict_put(r, d, pair->values[0], pair->values[1]);
-    else lb__jfail(r, LB_E_ARG, "dict: element %zu is not a pair", i);
+    if (pair != NULL && pair->n == 2)
+      lb__jdict_put(r, d, pair->values[0], pair->values[1]);
+    else
+      lb__jfail(r, LB_E_ARG, "dict: element %zu is not a pair", i);
   }
 }
 
@@ -54,7 +56,8 @@ static lb__jval g_dict(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jar
   (void)v, (void)a;
   lb__jval dict = lb__jnew_dict(r);
   if (dict.kind != LB__J_DICT) return dict;
-  if (raw->n > 1) return lb__jfail(r, LB_E_ARG, "dict expected at most 1 argument, got %zu", raw->n);
+  if (raw->n > 1)
+    return lb__jfail(r, LB_E_ARG, "dict expected at most 1 argument, got %zu", raw->n);
   if (raw->n == 1) put_all(r, dict.dict, raw->values[0]);
   for (size_t i = 0; i < raw->n_named && r->status == LB_OK; i++)
     lb__jdict_put(r, dict.dict, lb__jtext(r, raw->names[i]), raw->named[i]);

@@ -90,8 +90,10 @@ static char sign_at(const lexer *x, size_t at) {
 /* Moves past a closing "%}" or "#}" whose sign stands before it. */
 static void close_tag(lexer *x, size_t after, char sign, bool trims_newline) {
   x->at = after;
-  if (sign == '-') x->at = skip_space(x, after);
-  else if (sign != '+' && trims_newline && after < x->size && x->source[after] == '\n') x->at++;
+  if (sign == '-')
+    x->at = skip_space(x, after);
+  else if (sign != '+' && trims_newline && after < x->size && x->source[after] == '\n')
+    x->at++;
   x->line_starting = x->at > 0 && x->source[x->at - 1] == '\n';
 }
 
@@ -135,11 +137,13 @@ static void lex_raw(lexer *x, size_t after, char sign) {
   fail_at(x, begin, "missing end of raw directive");
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 static size_t digits(const lexer *x, size_t at) {
-  while (at < x->size && (is_digit(x->source[at]) ||
-                          (x->source[at] == '_' && at + 1 < x->size && is_digit(x->source[at + 1]))))
+  while (at < x->size && (is_digit(x->source[at]) || (x->source[at] == '_' && at + 1 < x->size &&
+                                                      is_digit(x->source[at + 1]))))
     at++;
   return at;
 }
@@ -163,8 +167,8 @@ static void lex_number(lexer *x) {
 }
 
 static bool is_name_char(uint32_t c) {
-  if (c < 128) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-                      (c >= '0' && c <= '9');
+  if (c < 128)
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
   utf8proc_category_t k = utf8proc_category((int32_t)c);
   return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL && k != UTF8PROC_CATEGORY_ME);
 }
@@ -182,9 +186,9 @@ static void lex_string(lexer *x) {
 }
 
 static void lex_operator(lexer *x) {
-  static const char *const operators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*",
-                                          "%",  "~",  "[",  "]",  "(",  ")",  "{", "}", ">", "<",
-                                          "=",  ".",  ":",  "|",  ",",  ";"};
+  static const char *const operators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
+                                          "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                          ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
   for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
     if (!starts(x, x->at, operators[i])) continue;
     size_t end = x->at + strlen(operators[i]);

@@ -7,7 +7,7 @@
 
 #include <utf8proc.h>
 
-#define METHOD(name) \
+#define METHOD(name)                                                                               \
   static lb__jval name(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw)
 
 static const lb__jstr *str_or_null(lb__jrun *r, lb__jval v, const char *what) {
@@ -133,8 +133,7 @@ static lb__jval find(lb__jrun *r, lb__jval v, const lb__jval *a, bool last, bool
   const lb__jstr *what = lb__jarg_str(r, a[0], "find");
   if (search_range(r, v.s, a, &begin, &end))
     at = last ? lb__jstr_rfind(r, v.s, what, begin, end) : lb__jstr_find(r, v.s, what, begin, end);
-  if (at == SIZE_MAX)
-    return must ? lb__jfail(r, LB_E_ARG, "substring not found") : lb__jint(-1);
+  if (at == SIZE_MAX) return must ? lb__jfail(r, LB_E_ARG, "substring not found") : lb__jint(-1);
   lb__jval before = lb__jstr_slice(r, v.s, 0, at);
   return lb__jint((int64_t)before.s->n_chars);
 }
@@ -247,26 +246,30 @@ static bool is_decimal(uint32_t c) {
 /* Decimals, and the superscripts, subscripts and circled digits that Python counts as digits. */
 static bool is_digit(uint32_t c) {
   static const uint32_t ranges[][2] = {
-      {0xB2, 0xB3},     {0xB9, 0xB9},     {0x1369, 0x1371}, {0x19DA, 0x19DA}, {0x2070, 0x2070},
-      {0x2074, 0x2079}, {0x2080, 0x2089}, {0x2460, 0x2468}, {0x2474, 0x247C}, {0x2488, 0x2490},
-      {0x24EA, 0x24EA}, {0x24F5, 0x24FD}, {0x24FF, 0x24FF}, {0x2776, 0x277E}, {0x2780, 0x2788},
-      {0x278A, 0x2792}};
+      {0xB2, 0xB3},     {0xB9, 0xB9},     {0x1369, 0x1371}, {0x19DA, 0x19DA},
+      {0x2070, 0x2070}, {0x2074, 0x2079}, {0x2080, 0x2089}, {0x2460, 0x2468},
+      {0x2474, 0x247C}, {0x2488, 0x2490}, {0x24EA, 0x24EA}, {0x24F5, 0x24FD},
+      {0x24FF, 0x24FF}, {0x2776, 0x277E}, {0x2780, 0x2788}, {0x278A, 0x2792}};
   for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
     if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
   return is_decimal(c);
 }
-static bool is_alnum(uint32_t c) { return is_letter(c) || is_digit(c); }
-static bool is_ascii(uint32_t c) { return c < 128; }
+static bool is_alnum(uint32_t c) {
+  return is_letter(c) || is_digit(c);
+}
+static bool is_ascii(uint32_t c) {
+  return c < 128;
+}
 
 static lb__jval every(lb__jrun *r, const lb__jstr *s, bool (*holds)(uint32_t), bool of_empty) {
   for (size_t at = 0; at < s->size && lb__jcharge(r, 1); at = lb__jstr_next(s, at))
     if (!holds(lb__jstr_char(s, at))) return lb__jbool(false);
   return lb__jbool(s->size > 0 || of_empty);
 }
-#define KIND(name, holds, of_empty)      \
-  METHOD(name) {                         \
-    (void)a, (void)raw;                  \
-    return every(r, v.s, holds, of_empty); \
+#define KIND(name, holds, of_empty)                                                                \
+  METHOD(name) {                                                                                   \
+    (void)a, (void)raw;                                                                            \
+    return every(r, v.s, holds, of_empty);                                                         \
   }
 KIND(s_isalpha, is_letter, false)
 KIND(s_isdecimal, is_decimal, false)
@@ -370,10 +373,12 @@ METHOD(d_copy) {
 }
 
 const lb__jbuiltin lb__jdict_methods[] = {
-    {"items", d_items, "", 0},   {"keys", d_keys, "", 0},    {"values", d_values, "", 0},
-    {"get", d_get, "key,default", 1}, {"copy", d_copy, "", 0}, {"clear", NULL, "", 0},
-    {"pop", NULL, "", 0},        {"popitem", NULL, "", 0},   {"setdefault", NULL, "", 0},
-    {"update", NULL, "", 0},     {"fromkeys", NULL, "", 0},  {0},
+    {"items", d_items, "", 0},   {"keys", d_keys, "", 0},
+    {"values", d_values, "", 0}, {"get", d_get, "key,default", 1},
+    {"copy", d_copy, "", 0},     {"clear", NULL, "", 0},
+    {"pop", NULL, "", 0},        {"popitem", NULL, "", 0},
+    {"setdefault", NULL, "", 0}, {"update", NULL, "", 0},
+    {"fromkeys", NULL, "", 0},   {0},
 };
 
 /* ---- list, tuple, range ---- */

@@ -58,17 +58,19 @@ static lb__jval repeat(lb__jrun *r, lb__jval what, lb__jval times) {
 }
 
 static bool repeats(lb__jval what, lb__jval times) {
-  bool sequence = what.kind == LB__J_STRING ||
-                  (what.kind == LB__J_LIST && what.list->flavor <= LB__J_TUPLE);
+  bool sequence =
+      what.kind == LB__J_STRING || (what.kind == LB__J_LIST && what.list->flavor <= LB__J_TUPLE);
   return sequence && (times.kind == LB__J_INT || times.kind == LB__J_BOOL);
 }
 
-static lb__jval overflow(lb__jrun *r) { return lb__jfail(r, LB_E_LIMIT, "integer beyond 64 bits"); }
+static lb__jval overflow(lb__jrun *r) {
+  return lb__jfail(r, LB_E_LIMIT, "integer beyond 64 bits");
+}
 
 static lb__jval floor_divide(lb__jrun *r, int64_t a, int64_t b, bool want_rest) {
   if (b == 0)
-    return lb__jfail(r, LB_E_ARG, want_rest ? "integer modulo by zero"
-                                            : "integer division or modulo by zero");
+    return lb__jfail(r, LB_E_ARG,
+                     want_rest ? "integer modulo by zero" : "integer division or modulo by zero");
   if (b == -1) { /* INT64_MIN / -1 traps */
     if (want_rest) return lb__jint(0);
     return a == INT64_MIN ? overflow(r) : lb__jint(-a);
@@ -192,7 +194,8 @@ static lb__jval slice_list(lb__jrun *r, const lb__jlist *list, int64_t at, int64
 lb__jval lb__jslice(lb__jrun *r, lb__jval v, lb__jval from, lb__jval to, lb__jval step) {
   int64_t n = 0, stride = 1, at, end;
   if (v.kind == LB__J_UNDEFINED) return lb__jfail_undefined(r, v);
-  bool sliceable = v.kind == LB__J_STRING || (v.kind == LB__J_LIST && v.list->flavor <= LB__J_RANGE);
+  bool sliceable =
+      v.kind == LB__J_STRING || (v.kind == LB__J_LIST && v.list->flavor <= LB__J_RANGE);
   if (!sliceable) /* Jinja swallows the TypeError: the result is undefined */
     return lb__jundefined(v.kind == LB__J_DICT ? "dict object has no element slice(...)"
                                                : "this value cannot be sliced");

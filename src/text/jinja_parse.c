@@ -157,7 +157,8 @@ static size_t unescape(lb__jparser *p, lb__jout *out, const char *s, size_t size
   if (hit != NULL) return lb__jout_add(p->r, out, &to[hit - from], 1, 0), 1;
   if (*s == '\n') return 1;
   if (*s >= '0' && *s <= '7') {
-    while (n < 3 && n < size && s[n] >= '0' && s[n] <= '7') code = code * 8 + (uint32_t)(s[n++] - '0');
+    while (n < 3 && n < size && s[n] >= '0' && s[n] <= '7')
+      code = code * 8 + (uint32_t)(s[n++] - '0');
     return lb__jout_char(p->r, out, code, 0), n;
   }
   if (*s == 'x' || *s == 'u' || *s == 'U') {
@@ -216,9 +217,12 @@ static lb__jnode *parse_name(lb__jparser *p) {
   static const struct {
     const char *name;
     lb__jval value;
-  } words[] = {{"true", {.kind = LB__J_BOOL, .b = true}}, {"True", {.kind = LB__J_BOOL, .b = true}},
-               {"false", {.kind = LB__J_BOOL}}, {"False", {.kind = LB__J_BOOL}},
-               {"none", {.kind = LB__J_NONE}}, {"None", {.kind = LB__J_NONE}}};
+  } words[] = {{"true", {.kind = LB__J_BOOL, .b = true}},
+               {"True", {.kind = LB__J_BOOL, .b = true}},
+               {"false", {.kind = LB__J_BOOL}},
+               {"False", {.kind = LB__J_BOOL}},
+               {"none", {.kind = LB__J_NONE}},
+               {"None", {.kind = LB__J_NONE}}};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (lb__jskip_name(p, words[i].name)) return constant(p, words[i].value);
   lb__jnode *node = lb__jnode_new(p, LB__JN_NAME);
@@ -368,8 +372,10 @@ void lb__jparse_signature(lb__jparser *p, lb__jarguments *signature) {
   while (p->r->status == LB_OK && !lb__jtoken_is(p->token, ")")) {
     if (signature->n_names > 0 && !lb__jexpect(p, ",")) break;
     add_name(p, signature, lb__jexpect_name(p));
-    if (lb__jskip(p, "=")) lb__jnodes_add(p, &signature->named, lb__jparse_expression(p, true));
-    else if (signature->named.n > 0) lb__jfail_token(p, "'=' (a default follows a default)");
+    if (lb__jskip(p, "="))
+      lb__jnodes_add(p, &signature->named, lb__jparse_expression(p, true));
+    else if (signature->named.n > 0)
+      lb__jfail_token(p, "'=' (a default follows a default)");
   }
   lb__jexpect(p, ")");
 }
@@ -423,10 +429,14 @@ static lb__jnode *parse_dot(lb__jparser *p, lb__jnode *object) {
 
 static lb__jnode *parse_postfix(lb__jparser *p, lb__jnode *node) {
   while (p->r->status == LB_OK) {
-    if (lb__jskip(p, ".")) node = parse_dot(p, node);
-    else if (lb__jskip(p, "[")) node = parse_subscript(p, node);
-    else if (lb__jskip(p, "(")) node = parse_call(p, node);
-    else break;
+    if (lb__jskip(p, "."))
+      node = parse_dot(p, node);
+    else if (lb__jskip(p, "["))
+      node = parse_subscript(p, node);
+    else if (lb__jskip(p, "("))
+      node = parse_call(p, node);
+    else
+      break;
   }
   return node;
 }
@@ -499,10 +509,14 @@ static lb__jnode *parse_unary(lb__jparser *p, bool with_filters) {
   }
   node = parse_postfix(p, node);
   while (with_filters && p->r->status == LB_OK) {
-    if (lb__jtoken_is(p->token, "|")) node = lb__jparse_filters(p, node, false);
-    else if (lb__jskip_name(p, "is")) node = parse_test(p, node);
-    else if (lb__jskip(p, "(")) node = parse_call(p, node);
-    else break;
+    if (lb__jtoken_is(p->token, "|"))
+      node = lb__jparse_filters(p, node, false);
+    else if (lb__jskip_name(p, "is"))
+      node = parse_test(p, node);
+    else if (lb__jskip(p, "("))
+      node = parse_call(p, node);
+    else
+      break;
   }
   p->depth--;
   return node;
@@ -540,8 +554,8 @@ static lb__jnode *parse_power(lb__jparser *p) {
 }
 
 static lb__jnode *parse_product(lb__jparser *p) {
-  static const operator_row rows[] = {{"*", LB__JOP_MUL}, {"/", LB__JOP_DIV},
-                                      {"//", LB__JOP_FLOORDIV}, {"%", LB__JOP_MOD}, {0}};
+  static const operator_row rows[] = {
+      {"*", LB__JOP_MUL}, {"/", LB__JOP_DIV}, {"//", LB__JOP_FLOORDIV}, {"%", LB__JOP_MOD}, {0}};
   lb__jnode *node = parse_power(p);
   lb__jop op;
   while (take_operator(p, rows, &op)) {
@@ -572,8 +586,12 @@ static lb__jnode *parse_sum(lb__jparser *p) {
 }
 
 static bool take_comparison(lb__jparser *p, lb__jop *op) {
-  static const operator_row rows[] = {{"==", LB__JOP_EQ}, {"!=", LB__JOP_NE}, {"<", LB__JOP_LT},
-                                      {"<=", LB__JOP_LE}, {">", LB__JOP_GT}, {">=", LB__JOP_GE},
+  static const operator_row rows[] = {{"==", LB__JOP_EQ},
+                                      {"!=", LB__JOP_NE},
+                                      {"<", LB__JOP_LT},
+                                      {"<=", LB__JOP_LE},
+                                      {">", LB__JOP_GT},
+                                      {">=", LB__JOP_GE},
                                       {0}};
   if (take_operator(p, rows, op)) return true;
   *op = LB__JOP_IN;

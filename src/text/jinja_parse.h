@@ -33,20 +33,58 @@ lb__jtoken *lb__jlex(lb__jrun *r, const char *source, size_t size, size_t *n_tok
 
 typedef enum lb__jnode_kind {
   /* expressions */
-  LB__JN_CONST, LB__JN_NAME, LB__JN_LIST, LB__JN_TUPLE, LB__JN_DICT,
-  LB__JN_ATTRIBUTE, LB__JN_ITEM, LB__JN_SLICE, LB__JN_CALL, LB__JN_FILTER, LB__JN_TEST,
-  LB__JN_NOT, LB__JN_NEGATE, LB__JN_POSITIVE, LB__JN_AND, LB__JN_OR, LB__JN_BINARY,
-  LB__JN_CONCAT, LB__JN_COMPARE, LB__JN_CHOOSE,
+  LB__JN_CONST,
+  LB__JN_NAME,
+  LB__JN_LIST,
+  LB__JN_TUPLE,
+  LB__JN_DICT,
+  LB__JN_ATTRIBUTE,
+  LB__JN_ITEM,
+  LB__JN_SLICE,
+  LB__JN_CALL,
+  LB__JN_FILTER,
+  LB__JN_TEST,
+  LB__JN_NOT,
+  LB__JN_NEGATE,
+  LB__JN_POSITIVE,
+  LB__JN_AND,
+  LB__JN_OR,
+  LB__JN_BINARY,
+  LB__JN_CONCAT,
+  LB__JN_COMPARE,
+  LB__JN_CHOOSE,
   LB__JN_CAPTURED, /* the text of a {% set %} or {% filter %} block, as a filter's input */
   /* statements */
-  LB__JN_BODY, LB__JN_OUTPUT, LB__JN_IF, LB__JN_FOR, LB__JN_SET, LB__JN_SET_BLOCK, LB__JN_MACRO,
-  LB__JN_CALL_BLOCK, LB__JN_FILTER_BLOCK, LB__JN_WITH, LB__JN_BREAK, LB__JN_CONTINUE,
+  LB__JN_BODY,
+  LB__JN_OUTPUT,
+  LB__JN_IF,
+  LB__JN_FOR,
+  LB__JN_SET,
+  LB__JN_SET_BLOCK,
+  LB__JN_MACRO,
+  LB__JN_CALL_BLOCK,
+  LB__JN_FILTER_BLOCK,
+  LB__JN_WITH,
+  LB__JN_BREAK,
+  LB__JN_CONTINUE,
   LB__JN_GENERATION
 } lb__jnode_kind;
 
 typedef enum lb__jop {
-  LB__JOP_ADD, LB__JOP_SUB, LB__JOP_MUL, LB__JOP_DIV, LB__JOP_FLOORDIV, LB__JOP_MOD, LB__JOP_POW,
-  LB__JOP_EQ, LB__JOP_NE, LB__JOP_LT, LB__JOP_LE, LB__JOP_GT, LB__JOP_GE, LB__JOP_IN,
+  LB__JOP_ADD,
+  LB__JOP_SUB,
+  LB__JOP_MUL,
+  LB__JOP_DIV,
+  LB__JOP_FLOORDIV,
+  LB__JOP_MOD,
+  LB__JOP_POW,
+  LB__JOP_EQ,
+  LB__JOP_NE,
+  LB__JOP_LT,
+  LB__JOP_LE,
+  LB__JOP_GT,
+  LB__JOP_GE,
+  LB__JOP_IN,
   LB__JOP_NOT_IN
 } lb__jop;
 
@@ -105,10 +143,10 @@ bool lb__jnodes_add(lb__jparser *p, lb__jnodes *list, lb__jnode *node);
 const char *lb__jintern(lb__jparser *p, const char *text, size_t size);
 bool lb__jtoken_is(const lb__jtoken *t, const char *operator_text);
 bool lb__jtoken_is_name(const lb__jtoken *t, const char *name);
-bool lb__jskip(lb__jparser *p, const char *operator_text);     /* takes it when it is there */
+bool lb__jskip(lb__jparser *p, const char *operator_text); /* takes it when it is there */
 bool lb__jskip_name(lb__jparser *p, const char *name);
-bool lb__jexpect(lb__jparser *p, const char *operator_text);   /* takes it or fails */
-const char *lb__jexpect_name(lb__jparser *p);                  /* an interned name, or fails */
+bool lb__jexpect(lb__jparser *p, const char *operator_text); /* takes it or fails */
+const char *lb__jexpect_name(lb__jparser *p);                /* an interned name, or fails */
 lb__jnode *lb__jparse_expression(lb__jparser *p, bool with_choice);
 /* a, b, c; `end_name` (may be NULL) is a word that ends it */
 lb__jnode *lb__jparse_tuple(lb__jparser *p, bool with_choice, const char *end_name);

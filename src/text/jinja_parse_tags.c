@@ -17,8 +17,10 @@ static bool is_any_name(const lb__jtoken *t, const char *const *names) {
 
 static void expect_block_end(lb__jparser *p) {
   if (p->r->status != LB_OK) return;
-  if (p->token->kind == LB__JT_BLOCK_END) p->token++;
-  else lb__jfail_token(p, "'%}'");
+  if (p->token->kind == LB__JT_BLOCK_END)
+    p->token++;
+  else
+    lb__jfail_token(p, "'%}'");
 }
 
 /* "%}" body "{% end": the end word is the current token afterwards. */
@@ -43,8 +45,10 @@ static lb__jnode *parse_if(lb__jparser *p) {
     lb__jnodes_add(p, &node->items, lb__jparse_tuple(p, false, NULL));
     lb__jnodes_add(p, &node->items, parse_block(p, ends));
   } while (lb__jskip_name(p, "elif"));
-  if (lb__jskip_name(p, "else")) node->b = parse_block_to(p, "endif");
-  else lb__jskip_name(p, "endif");
+  if (lb__jskip_name(p, "else"))
+    node->b = parse_block_to(p, "endif");
+  else
+    lb__jskip_name(p, "endif");
   return node;
 }
 
@@ -55,8 +59,7 @@ static lb__jnode *parse_for(lb__jparser *p) {
   lb__jnodes_add(p, &node->items, lb__jparse_target(p, "in", false));
   if (!lb__jskip_name(p, "in")) lb__jfail_token(p, "'in'");
   node->a = lb__jparse_tuple(p, false, "recursive");
-  lb__jnodes_add(p, &node->items,
-                 lb__jskip_name(p, "if") ? lb__jparse_expression(p, true) : NULL);
+  lb__jnodes_add(p, &node->items, lb__jskip_name(p, "if") ? lb__jparse_expression(p, true) : NULL);
   if (lb__jtoken_is_name(p->token, "recursive") && p->r->status == LB_OK) {
     p->r->line = p->token->line;
     lb__jfail(p->r, LB_E_UNSUPPORTED, "'recursive' loops are not supported");
@@ -64,8 +67,10 @@ static lb__jnode *parse_for(lb__jparser *p) {
   p->loops++;
   node->b = parse_block(p, ends);
   p->loops--;
-  if (lb__jskip_name(p, "else")) node->c = parse_block_to(p, "endfor");
-  else lb__jskip_name(p, "endfor");
+  if (lb__jskip_name(p, "else"))
+    node->c = parse_block_to(p, "endfor");
+  else
+    lb__jskip_name(p, "endfor");
   return node;
 }
 
@@ -214,8 +219,10 @@ static lb__jnode *variable_node(lb__jparser *p) {
   lb__jnode *node = lb__jnode_new(p, LB__JN_OUTPUT);
   p->token++;
   lb__jnodes_add(p, &node->items, lb__jparse_tuple(p, true, NULL));
-  if (p->token->kind == LB__JT_VARIABLE_END) p->token++;
-  else lb__jfail_token(p, "'}}'");
+  if (p->token->kind == LB__JT_VARIABLE_END)
+    p->token++;
+  else
+    lb__jfail_token(p, "'}}'");
   return node;
 }
 

@@ -72,16 +72,23 @@ static bool is_printable(uint32_t c) {
 
 static void repr_char(lb__jrun *r, lb__jout *out, uint32_t c, char quote, uint8_t mark) {
   char text[16];
-  if (c == '\n') snprintf(text, sizeof text, "\\n");
-  else if (c == '\r') snprintf(text, sizeof text, "\\r");
-  else if (c == '\t') snprintf(text, sizeof text, "\\t");
-  else if (c == '\\' || c == (uint32_t)quote) snprintf(text, sizeof text, "\\%c", (int)c);
+  if (c == '\n')
+    snprintf(text, sizeof text, "\\n");
+  else if (c == '\r')
+    snprintf(text, sizeof text, "\\r");
+  else if (c == '\t')
+    snprintf(text, sizeof text, "\\t");
+  else if (c == '\\' || c == (uint32_t)quote)
+    snprintf(text, sizeof text, "\\%c", (int)c);
   else if (is_printable(c)) {
     lb__jout_char(r, out, c, mark);
     return;
-  } else if (c < 0x100) snprintf(text, sizeof text, "\\x%02x", c);
-  else if (c < 0x10000) snprintf(text, sizeof text, "\\u%04x", c);
-  else snprintf(text, sizeof text, "\\U%08x", c);
+  } else if (c < 0x100)
+    snprintf(text, sizeof text, "\\x%02x", c);
+  else if (c < 0x10000)
+    snprintf(text, sizeof text, "\\u%04x", c);
+  else
+    snprintf(text, sizeof text, "\\U%08x", c);
   lb__jout_add(r, out, text, strlen(text), mark);
 }
 
@@ -99,8 +106,8 @@ static void repr_string(lb__jrun *r, lb__jout *out, const lb__jstr *s) {
 static bool repr_at(lb__jrun *r, lb__jout *out, lb__jval v, int depth);
 
 static void repr_list(lb__jrun *r, lb__jout *out, const lb__jlist *list, int depth) {
-  static const char *const begin[] = {"[", "(", "range(", "dict_keys([", "dict_values([",
-                                      "dict_items([", "<generator of ["};
+  static const char *const begin[] = {
+      "[", "(", "range(", "dict_keys([", "dict_values([", "dict_items([", "<generator of ["};
   static const char *const end[] = {"]", ")", ")", "])", "])", "])", "]>"};
   lb__jout_text(r, out, begin[list->flavor]);
   for (size_t i = 0; i < list->n && lb__jcharge(r, 1); i++) {
@@ -145,8 +152,10 @@ static bool repr_at(lb__jrun *r, lb__jout *out, lb__jval v, int depth) {
   case LB__J_FLOAT: return print_float(r, out, v.d);
   case LB__J_STRING: repr_string(r, out, v.s); break;
   case LB__J_LIST:
-    if (v.list->flavor == LB__J_RANGE) repr_range(r, out, v.list);
-    else repr_list(r, out, v.list, depth);
+    if (v.list->flavor == LB__J_RANGE)
+      repr_range(r, out, v.list);
+    else
+      repr_list(r, out, v.list, depth);
     break;
   case LB__J_DICT: repr_dict(r, out, v.dict, depth); break;
   case LB__J_NAMESPACE:
@@ -162,7 +171,9 @@ static bool repr_at(lb__jrun *r, lb__jout *out, lb__jval v, int depth) {
   return r->status == LB_OK;
 }
 
-bool lb__jprint_repr(lb__jrun *r, lb__jout *out, lb__jval v) { return repr_at(r, out, v, 0); }
+bool lb__jprint_repr(lb__jrun *r, lb__jout *out, lb__jval v) {
+  return repr_at(r, out, v, 0);
+}
 
 bool lb__jprint(lb__jrun *r, lb__jout *out, lb__jval v) {
   if (v.kind == LB__J_STRING) return lb__jout_str(r, out, v.s, 0, v.s->size);

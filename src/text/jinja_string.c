@@ -1,5 +1,6 @@
 /* jinja_string.c - marked text: building, searching, cutting, changing. Each function is the Python
  * str method of that name; marks travel with the bytes. Read first: jinja_string.h. */
+#define _GNU_SOURCE /* memmem */
 #include "jinja_string.h"
 
 #include "base/utf8.h"
@@ -183,8 +184,10 @@ lb__jval lb__jstr_concat(lb__jrun *r, const lb__jstr *a, const lb__jstr *b) {
   }
   if (!lb__jout_str(r, home, b, 0, b->size)) return lb__jundefined(NULL);
   if (home->size == begin) return (lb__jval){.kind = LB__J_STRING, .s = &empty_string};
-  return wrap(r, (lb__jstr){.bytes = home->bytes + begin, .marks = home->marks + begin,
-                            .size = home->size - begin, .home = home,
+  return wrap(r, (lb__jstr){.bytes = home->bytes + begin,
+                            .marks = home->marks + begin,
+                            .size = home->size - begin,
+                            .home = home,
                             .is_markup = a->is_markup});
 }
 
@@ -327,8 +330,8 @@ static lb__jval replace_empty(lb__jrun *r, const lb__jstr *s, const lb__jstr *by
   return lb__jout_take(r, &out);
 }
 
-lb__jval lb__jstr_replace(lb__jrun *r, const lb__jstr *s, const lb__jstr *old,
-                          const lb__jstr *by, int64_t max) {
+lb__jval lb__jstr_replace(lb__jrun *r, const lb__jstr *s, const lb__jstr *old, const lb__jstr *by,
+                          int64_t max) {
   lb__jout out = {0};
   size_t at = 0;
   if (old->size == 0) return replace_empty(r, s, by, max);
@@ -382,8 +385,10 @@ lb__jval lb__jstr_escape(lb__jrun *r, const lb__jstr *s) {
   for (size_t at = 0; at < s->size && lb__jcharge(r, 1); at++) {
     const char *hit = s->bytes[at] == '\0' ? NULL : strchr(from, s->bytes[at]);
     const char *text = hit == NULL ? NULL : to[hit - from];
-    if (text == NULL) lb__jout_str(r, &out, s, at, at + 1);
-    else lb__jout_add(r, &out, text, strlen(text), lb__jstr_mark(s, at));
+    if (text == NULL)
+      lb__jout_str(r, &out, s, at, at + 1);
+    else
+      lb__jout_add(r, &out, text, strlen(text), lb__jstr_mark(s, at));
   }
   lb__jstr result = *lb__jout_take(r, &out).s;
   result.is_markup = true;
@@ -394,11 +399,16 @@ lb__jval lb__jstr_escape(lb__jrun *r, const lb__jstr *s) {
 static const struct {
   uint16_t from, upper[3], title[3];
 } long_capitals[] = {
-    {0xDF, {'S', 'S'}, {'S', 's'}},        {0x149, {0x2BC, 'N'}, {0x2BC, 'N'}},
-    {0x1F0, {'J', 0x30C}, {'J', 0x30C}},   {0x587, {0x535, 0x552}, {0x535, 0x582}},
-    {0xFB00, {'F', 'F'}, {'F', 'f'}},      {0xFB01, {'F', 'I'}, {'F', 'i'}},
-    {0xFB02, {'F', 'L'}, {'F', 'l'}},      {0xFB03, {'F', 'F', 'I'}, {'F', 'f', 'i'}},
-    {0xFB04, {'F', 'F', 'L'}, {'F', 'f', 'l'}}, {0xFB05, {'S', 'T'}, {'S', 't'}},
+    {0xDF, {'S', 'S'}, {'S', 's'}},
+    {0x149, {0x2BC, 'N'}, {0x2BC, 'N'}},
+    {0x1F0, {'J', 0x30C}, {'J', 0x30C}},
+    {0x587, {0x535, 0x552}, {0x535, 0x582}},
+    {0xFB00, {'F', 'F'}, {'F', 'f'}},
+    {0xFB01, {'F', 'I'}, {'F', 'i'}},
+    {0xFB02, {'F', 'L'}, {'F', 'l'}},
+    {0xFB03, {'F', 'F', 'I'}, {'F', 'f', 'i'}},
+    {0xFB04, {'F', 'F', 'L'}, {'F', 'f', 'l'}},
+    {0xFB05, {'S', 'T'}, {'S', 't'}},
     {0xFB06, {'S', 'T'}, {'S', 't'}},
 };
 

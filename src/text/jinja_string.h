@@ -18,10 +18,10 @@ lb__jval lb__jout_take(lb__jrun *r, lb__jout *out); /* the text so far, as a str
 /* ---- looking ---- */
 int lb__jstr_compare(const lb__jstr *a, const lb__jstr *b); /* -1, 0, 1 by code point */
 bool lb__jstr_is(const lb__jstr *s, const char *text);
-size_t lb__jstr_next(const lb__jstr *s, size_t at);              /* offset of the next character */
+size_t lb__jstr_next(const lb__jstr *s, size_t at); /* offset of the next character */
 uint32_t lb__jstr_char(const lb__jstr *s, size_t at);
 uint8_t lb__jstr_mark(const lb__jstr *s, size_t at);
-size_t lb__jstr_offset(const lb__jstr *s, size_t character);     /* of the n-th character */
+size_t lb__jstr_offset(const lb__jstr *s, size_t character); /* of the n-th character */
 /* First or last occurrence within [begin, end); SIZE_MAX when there is none. */
 size_t lb__jstr_find(lb__jrun *r, const lb__jstr *s, const lb__jstr *what, size_t begin,
                      size_t end);
@@ -38,8 +38,8 @@ lb__jval lb__jstr_strip(lb__jrun *r, const lb__jstr *s, const lb__jstr *chars, i
 lb__jval lb__jstr_split(lb__jrun *r, const lb__jstr *s, const lb__jstr *separator, int64_t max);
 lb__jval lb__jstr_rsplit(lb__jrun *r, const lb__jstr *s, const lb__jstr *separator, int64_t max);
 lb__jval lb__jstr_splitlines(lb__jrun *r, const lb__jstr *s, bool keep_ends);
-lb__jval lb__jstr_replace(lb__jrun *r, const lb__jstr *s, const lb__jstr *old,
-                          const lb__jstr *by, int64_t max);
+lb__jval lb__jstr_replace(lb__jrun *r, const lb__jstr *s, const lb__jstr *old, const lb__jstr *by,
+                          int64_t max);
 lb__jval lb__jstr_join(lb__jrun *r, const lb__jstr *glue, lb__jlist *items, bool strict);
 lb__jval lb__jstr_repeat(lb__jrun *r, const lb__jstr *s, int64_t n);
 lb__jval lb__jstr_reverse(lb__jrun *r, const lb__jstr *s);
@@ -60,7 +60,7 @@ bool lb__jprint_repr(lb__jrun *r, lb__jout *out, lb__jval v); /* Python's repr()
 const lb__jstr *lb__jto_str(lb__jrun *r, lb__jval v);         /* never NULL */
 void lb__jfloat_text(char text[40], double d);                /* repr(float) */
 
-typedef struct lb__jjson { /* the arguments of json.dumps */
+typedef struct lb__jjson {                                 /* the arguments of json.dumps */
   const lb__jstr *indent, *item_separator, *key_separator; /* indent NULL: one line */
   bool ensure_ascii, sort_keys;
 } lb__jjson;

@@ -4,10 +4,10 @@
 
 #include <utf8proc.h>
 
-#define TEST(name, condition)                                                             \
-  static lb__jval name(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw) { \
-    (void)r, (void)a, (void)raw;                                                           \
-    return lb__jbool(condition);                                                           \
+#define TEST(name, condition)                                                                      \
+  static lb__jval name(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw) {         \
+    (void)r, (void)a, (void)raw;                                                                   \
+    return lb__jbool(condition);                                                                   \
   }
 
 static bool is_sequence(lb__jval v) {
@@ -22,8 +22,11 @@ static bool is_callable(lb__jval v) {
 
 static int64_t rest_of(lb__jrun *r, lb__jval v, int64_t by) {
   lb__jval rest = lb__jarithmetic(r, 5 /* LB__JOP_MOD */, v, lb__jint(by));
-  return rest.kind == LB__J_FLOAT ? (rest.d == 0 ? 0 : rest.d == 1 ? 1 : 2)
-                                  : rest.kind == LB__J_INT ? rest.i : -1;
+  return rest.kind == LB__J_FLOAT ? (rest.d == 0   ? 0
+                                     : rest.d == 1 ? 1
+                                                   : 2)
+         : rest.kind == LB__J_INT ? rest.i
+                                  : -1;
 }
 
 TEST(is_defined, v.kind != LB__J_UNDEFINED)

@@ -134,10 +134,10 @@ static int compare_numbers(lb__jval a, lb__jval b) {
     int64_t x = a.kind == LB__J_BOOL ? a.b : a.i, y = b.kind == LB__J_BOOL ? b.b : b.i;
     return (x > y) - (x < y);
   }
-  long double x = a.kind == LB__J_FLOAT ? (long double)a.d
-                                        : (long double)(a.kind == LB__J_BOOL ? a.b : a.i);
-  long double y = b.kind == LB__J_FLOAT ? (long double)b.d
-                                        : (long double)(b.kind == LB__J_BOOL ? b.b : b.i);
+  long double x =
+      a.kind == LB__J_FLOAT ? (long double)a.d : (long double)(a.kind == LB__J_BOOL ? a.b : a.i);
+  long double y =
+      b.kind == LB__J_FLOAT ? (long double)b.d : (long double)(b.kind == LB__J_BOOL ? b.b : b.i);
   if (isnan(x) || isnan(y)) return 2; /* unordered, unequal */
   return (x > y) - (x < y);
 }
@@ -180,7 +180,9 @@ static bool equal_at(lb__jrun *r, lb__jval a, lb__jval b, int depth) {
   }
 }
 
-bool lb__jequal(lb__jrun *r, lb__jval a, lb__jval b) { return equal_at(r, a, b, 0); }
+bool lb__jequal(lb__jrun *r, lb__jval a, lb__jval b) {
+  return equal_at(r, a, b, 0);
+}
 
 static int compare_at(lb__jrun *r, lb__jval a, lb__jval b, const char *op, int depth) {
   if (!lb__jcharge(r, 1)) return 0;
@@ -259,9 +261,12 @@ lb__jlist *lb__jiterate(lb__jrun *r, lb__jval v) {
 
 bool lb__jlength(lb__jrun *r, lb__jval v, int64_t *out) {
   *out = 0;
-  if (v.kind == LB__J_STRING) *out = (int64_t)v.s->n_chars;
-  else if (v.kind == LB__J_DICT) *out = (int64_t)v.dict->n;
-  else if (v.kind == LB__J_LIST && v.list->flavor != LB__J_GENERATOR) *out = (int64_t)v.list->n;
+  if (v.kind == LB__J_STRING)
+    *out = (int64_t)v.s->n_chars;
+  else if (v.kind == LB__J_DICT)
+    *out = (int64_t)v.dict->n;
+  else if (v.kind == LB__J_LIST && v.list->flavor != LB__J_GENERATOR)
+    *out = (int64_t)v.list->n;
   else if (v.kind != LB__J_UNDEFINED) {
     lb__jfail(r, LB_E_ARG, "object of type '%s' has no len()", lb__jtype_name(v));
     return false;
@@ -296,7 +301,9 @@ static bool hash_at(lb__jval v, uint64_t *hash, int depth) {
   return true;
 }
 
-bool lb__jhash(lb__jval v, uint64_t *hash) { return hash_at(v, hash, 0); }
+bool lb__jhash(lb__jval v, uint64_t *hash) {
+  return hash_at(v, hash, 0);
+}
 
 /* Keys are hashable, hence shallow; this needs no job. */
 static bool same_key(lb__jval a, lb__jval b) {

@@ -23,11 +23,11 @@
 
 enum { LB__MARK_USER = 1, LB__MARK_GENERATION = 2 };
 
-#define LB__JMAX_STEPS  10000000            /* evaluation steps of one render */
-#define LB__JMAX_TEXT   ((size_t)64 << 20)  /* bytes of one string, and of the output */
-#define LB__JMAX_MEMORY ((size_t)512 << 20) /* arena of one render */
-#define LB__JMAX_DEPTH  800                 /* nested evaluations; bounds the C stack */
-#define LB__JMAX_VALUE_DEPTH 150            /* nested lists and dicts when walked */
+#define LB__JMAX_STEPS       10000000            /* evaluation steps of one render */
+#define LB__JMAX_TEXT        ((size_t)64 << 20)  /* bytes of one string, and of the output */
+#define LB__JMAX_MEMORY      ((size_t)512 << 20) /* arena of one render */
+#define LB__JMAX_DEPTH       800                 /* nested evaluations; bounds the C stack */
+#define LB__JMAX_VALUE_DEPTH 150                 /* nested lists and dicts when walked */
 
 typedef enum lb__jkind {
   LB__J_UNDEFINED,
@@ -136,8 +136,8 @@ typedef struct lb__jrun {
   int depth;
   lb__jdict *context; /* the variables given by the caller */
   lb__jscope *scope;
-  lb__jout *out;      /* where {{ }} writes */
-  int64_t now;        /* seconds since 1970 for strftime_now */
+  lb__jout *out; /* where {{ }} writes */
+  int64_t now;   /* seconds since 1970 for strftime_now */
   bool has_now;
 } lb__jrun;
 
@@ -151,12 +151,24 @@ void *lb__jalloc(lb__jrun *r, size_t n, size_t size); /* zeroed; NULL fails the 
 static inline lb__jval lb__jundefined(const char *hint) {
   return (lb__jval){.kind = LB__J_UNDEFINED, .hint = hint};
 }
-static inline lb__jval lb__jnone(void) { return (lb__jval){.kind = LB__J_NONE}; }
-static inline lb__jval lb__jbool(bool b) { return (lb__jval){.kind = LB__J_BOOL, .b = b}; }
-static inline lb__jval lb__jint(int64_t i) { return (lb__jval){.kind = LB__J_INT, .i = i}; }
-static inline lb__jval lb__jfloat(double d) { return (lb__jval){.kind = LB__J_FLOAT, .d = d}; }
-static inline lb__jval lb__jabsent(void) { return (lb__jval){.kind = LB__J_ABSENT}; }
-static inline bool lb__jgiven(lb__jval v) { return v.kind != LB__J_ABSENT; }
+static inline lb__jval lb__jnone(void) {
+  return (lb__jval){.kind = LB__J_NONE};
+}
+static inline lb__jval lb__jbool(bool b) {
+  return (lb__jval){.kind = LB__J_BOOL, .b = b};
+}
+static inline lb__jval lb__jint(int64_t i) {
+  return (lb__jval){.kind = LB__J_INT, .i = i};
+}
+static inline lb__jval lb__jfloat(double d) {
+  return (lb__jval){.kind = LB__J_FLOAT, .d = d};
+}
+static inline lb__jval lb__jabsent(void) {
+  return (lb__jval){.kind = LB__J_ABSENT};
+}
+static inline bool lb__jgiven(lb__jval v) {
+  return v.kind != LB__J_ABSENT;
+}
 lb__jval lb__jnew_list(lb__jrun *r, lb__jflavor flavor, size_t capacity);
 lb__jval lb__jnew_dict(lb__jrun *r);
 bool lb__jlist_add(lb__jrun *r, lb__jlist *list, lb__jval v);
@@ -164,9 +176,10 @@ bool lb__jlist_add(lb__jrun *r, lb__jlist *list, lb__jval v);
 /* ---- looking at values ---- */
 const char *lb__jtype_name(lb__jval v); /* Python's: "str", "dict", "Undefined" */
 bool lb__jtruth(lb__jval v);
-bool lb__jis_number(lb__jval v);  /* int, float, bool */
-double lb__jto_double(lb__jval v);/* of a number */
-bool lb__jto_int(lb__jrun *r, lb__jval v, int64_t *out, const char *what); /* int or bool, or fails */
+bool lb__jis_number(lb__jval v);   /* int, float, bool */
+double lb__jto_double(lb__jval v); /* of a number */
+bool lb__jto_int(lb__jrun *r, lb__jval v, int64_t *out,
+                 const char *what); /* int or bool, or fails */
 bool lb__jis_list(lb__jval v, lb__jflavor flavor);
 bool lb__jequal(lb__jrun *r, lb__jval a, lb__jval b);
 /* -1, 0, 1; fails for types without an order. `op` ("<") appears in the error. */
