@@ -27,7 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                               JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
   FUZZ_CHECK((st == LB_OK) == (ours != NULL) && (st == LB_OK) == (err.message[0] == '\0'));
   if (theirs != NULL) {
-    FUZZ_CHECK(st == LB_E_LIMIT || (st == LB_OK && json_equal(ours, theirs)));
+    /* jansson takes a NUL after a number for the end of the text; we refuse it */
+    FUZZ_CHECK(st == LB_E_LIMIT ||
+               (st == LB_OK ? json_equal(ours, theirs) : memchr(data, '\0', size) != NULL));
   } else if (st == LB_OK) {
     FUZZ_CHECK(json_error_code(&e) == json_error_numeric_overflow);
   }
