@@ -78,7 +78,7 @@ static void print_options(FILE *file, const option *rows) {
 }
 
 void help_overview(const cli *c, FILE *file) {
-  fputs("limbeck: runs language models natively and distils large ones into small ones\n", file);
+  fputs("limbeck: runs language models natively, from Hugging Face folders and GGUF files\n", file);
   print_heading(c, file, "usage");
   fputs("  limbeck VERB [arguments] [options]\n", file);
   print_heading(c, file, "verbs");

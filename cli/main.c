@@ -43,10 +43,12 @@ const option global_options[] = {
      .aliases = "h",
      .kind = OPTION_FLAG,
      .offset = GLOBAL(help),
+     .only_typed = true,
      .help = "explain the verb and stop"},
     {.name = "version",
      .kind = OPTION_FLAG,
      .offset = GLOBAL(version),
+     .only_typed = true,
      .help = "print the version and stop"},
     {0}};
 

@@ -65,7 +65,7 @@ void man_page_print(FILE *file) {
   fprintf(file,
           ".\\\" Made by `limbeck help --man`; do not edit.\n"
           ".TH LIMBECK 1 \"\" \"limbeck %s\" \"User Commands\"\n"
-          ".SH NAME\nlimbeck \\- run and distil language models natively\n"
+          ".SH NAME\nlimbeck \\- run language models natively\n"
           ".SH SYNOPSIS\n.B limbeck\n.I VERB\n[arguments] [options]\n"
           ".SH DESCRIPTION\n",
           lb_version());

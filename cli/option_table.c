@@ -214,19 +214,31 @@ typedef struct parser {
   option_complaint *complaint;
 } parser;
 
-/* Finds the row called name; `index` counts through both tables. */
-static const option *find_option(const parser *p, const char *name, size_t size, void **field,
-                                 size_t *index) {
-  *index = 0;
+/* A row, and where its value goes; `index` counts through both tables. */
+typedef struct found_option {
+  const option *row; /* NULL: there is none */
+  void *field;
+  size_t index;
+} found_option;
+
+static found_option find_option(const parser *p, const char *name, size_t size) {
+  size_t index = 0;
   for (int t = 0; t < 2; t++) {
     const option *o = p->targets[t].table;
-    for (; o != NULL && o->name != NULL; o++, (*index)++)
-      if (option_is_called(o, name, size)) {
-        *field = (char *)p->targets[t].args + o->offset;
-        return o;
-      }
+    for (; o != NULL && o->name != NULL; o++, index++)
+      if (option_is_called(o, name, size))
+        return (found_option){o, (char *)p->targets[t].args + o->offset, index};
   }
-  return NULL;
+  return (found_option){NULL, NULL, 0};
+}
+
+/* --no-check is check=false, unless there is an option of that name (--no-special). */
+static found_option find_negated(const parser *p, const char *name, size_t size) {
+  bool starts = size > 3 && strncmp(name, "no", 2) == 0 && (name[2] == '-' || name[2] == '_');
+  found_option found = {NULL, NULL, 0};
+  if (starts) found = find_option(p, name + 3, size - 3);
+  if (found.row != NULL && found.row->kind != OPTION_FLAG) found.row = NULL;
+  return found;
 }
 
 static void set_defaults(const parser *p) {
@@ -248,7 +260,7 @@ static bool read_environment(const parser *p) {
       text_clear(&name);
       option_print_environment(&name, o);
       const char *value = getenv(text_get(&name));
-      if (value == NULL || value[0] == '\0') continue;
+      if (value == NULL || value[0] == '\0' || o->only_typed) continue;
       ok = read_value(o, (char *)p->targets[t].args + o->offset, value, true);
       if (!ok) complain_value(p->complaint, text_get(&name), o, value);
       p->sources->of[index] = FROM_ENVIRONMENT;
@@ -288,16 +300,19 @@ static bool split_option(const char *word, const char **name, size_t *size, cons
 /* Reads one option; @return how many further words it took, or -1 */
 static int read_option(const parser *p, const char *word, const char *next) {
   const char *name, *value;
-  size_t size, index;
-  void *field = NULL;
+  size_t size;
   if (!split_option(word, &name, &size, &value)) return -1;
-  const option *o = find_option(p, name, size, &field, &index);
-  if (o == NULL) {
+  found_option o = find_option(p, name, size);
+  if (o.row == NULL && value == NULL) {
+    o = find_negated(p, name, size);
+    value = "false";
+  }
+  if (o.row == NULL) {
     complain_unknown(p, word, name, size);
     return -1;
   }
   int taken = 0;
-  if (value == NULL && o->kind == OPTION_FLAG) {
+  if (value == NULL && o.row->kind == OPTION_FLAG) {
     bool follows = next != NULL && (strcmp(next, "true") == 0 || strcmp(next, "false") == 0);
     value = follows ? next : "true";
     taken = follows;
@@ -305,15 +320,15 @@ static int read_option(const parser *p, const char *word, const char *next) {
     value = next;
     taken = 1;
   }
-  bool first = p->sources->of[index] != FROM_COMMAND_LINE;
-  if (value == NULL || !read_value(o, field, value, first)) {
+  bool first = p->sources->of[o.index] != FROM_COMMAND_LINE;
+  if (value == NULL || !read_value(o.row, o.field, value, first)) {
     text spelling = {0};
-    text_putf(&spelling, "--%s", o->name);
-    complain_value(p->complaint, text_get(&spelling), o, value);
+    text_putf(&spelling, "--%s", o.row->name);
+    complain_value(p->complaint, text_get(&spelling), o.row, value);
     text_free(&spelling);
     return -1;
   }
-  p->sources->of[index] = FROM_COMMAND_LINE;
+  p->sources->of[o.index] = FROM_COMMAND_LINE;
   return taken;
 }
 

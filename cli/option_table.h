@@ -5,7 +5,7 @@
  * verb:
  *   --key value, --key=value and key=value are the same; so are `-` and `_` inside a key;
  *   the command line beats the environment (LIMBECK_<KEY>), which beats the default;
- *   a flag needs no value, and takes true or false;
+ *   a flag needs no value, and takes true or false; --no-key is key=false;
  *   after `--` nothing is an option. */
 #ifndef OPTION_TABLE_H
 #define OPTION_TABLE_H
@@ -48,6 +48,7 @@ typedef struct option {
   const char *choices;  /* OPTION_CHOICE: "auto|f32|bf16" */
   const char *range;    /* numbers: "> 0", ">= 1", "0..1"; NULL: any */
   const char *help;
+  bool only_typed; /* the environment does not set it */
 } option;
 
 enum { OPTIONS_MAX = 64 };

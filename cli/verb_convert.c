@@ -39,7 +39,8 @@ static const option convert_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(check),
      .fallback = "true",
-     .help = "open the result, and compare its tokens and predictions with the original's"},
+     .help = "open the result, and compare its tokens and predictions with the original's; "
+             "--no-check leaves it out"},
     {0}};
 
 static const lb_dtype target_dtypes[] = {LB_DTYPE_F32, LB_DTYPE_F16, LB_DTYPE_BF16, LB_DTYPE_Q8_0,
@@ -87,7 +88,7 @@ static int check(cli *c, const convert_args *args) {
   lb_error err = {0};
   if (agreement_measure(&a, args->words.positional[0], out, &err) != LB_OK) {
     cli_error(c, &err);
-    return cli_failure(c, "check=false leaves the check out",
+    return cli_failure(c, "--no-check leaves the check out",
                        "%s was written, but could not be checked", out);
   }
   if (c->global.json) print_json(args, &a);

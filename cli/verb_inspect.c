@@ -166,7 +166,7 @@ static void print_shape(text *out, const lb_stored_info *info) {
 }
 
 static void print_tensors(const inspection *all, const cli *c) {
-  table t = {.header = {"tensor", "dtype", "shape", "size", "file"}, .align = "lllrl"};
+  table t = {.header = {"tensor", "dtype", "shape", "size"}, .align = "lllr"};
   text cell = {0};
   for (size_t k = 0; k < lb_inspection_n_tensors(all->weights); k++) {
     const lb_stored_info *info = lb_inspection_tensor(all->weights, k);
@@ -178,8 +178,6 @@ static void print_tensors(const inspection *all, const cli *c) {
     text_clear(&cell);
     format_bytes(&cell, info->size_bytes);
     table_add(&t, "%s", text_get(&cell));
-    const char *slash = strrchr(info->file, '/');
-    table_add(&t, "%s", slash == NULL ? info->file : slash + 1);
   }
   putchar('\n');
   table_print(&t, c, stdout);
@@ -249,7 +247,6 @@ static void write_tensors(writer *w, const inspection *all) {
     for (int d = 0; d < info->rank; d++) writer_int(w, NULL, info->shape[d]);
     writer_close_array(w);
     writer_uint(w, "bytes", info->size_bytes);
-    writer_string(w, "file", info->file);
     writer_close_object(w);
   }
   writer_close_array(w);
