@@ -81,35 +81,46 @@ void table_add(table *t, const char *format, ...) {
   t->cells[t->n_cells++] = cell.data;
 }
 
-static void print_cell(FILE *file, const char *cell, size_t width, char align, bool is_last) {
+/* A line is gathered first, so that it never ends in blanks. */
+static void put_cell(text *line, const char *cell, size_t width, char align) {
   size_t own = display_width(cell);
   int space = width > own ? (int)(width - own) : 0;
+  if (line->size > 0) text_put(line, "  ");
   if (align == 'r')
-    fprintf(file, "%*s%s", space, "", cell);
+    text_putf(line, "%*s%s", space, "", cell);
   else
-    fprintf(file, "%s%*s", cell, is_last ? 0 : space, "");
-  if (!is_last) fputs("  ", file);
+    text_putf(line, "%s%*s", cell, space, "");
 }
 
-void table_print(const table *t, const cli *c, FILE *file) {
-  size_t columns = strlen(t->align), width[TABLE_COLUMNS_MAX] = {0};
-  bool has_header = t->header[0] != NULL;
-  for (size_t k = 0; k < columns && has_header; k++) width[k] = display_width(t->header[k]);
+static void print_line(text *line, const char *before, const char *after, FILE *file) {
+  while (line->size > 0 && line->data[line->size - 1] == ' ') line->size--;
+  fprintf(file, "%s%.*s%s\n", before, (int)line->size, text_get(line), after);
+  text_clear(line);
+}
+
+static void measure_columns(const table *t, size_t columns, size_t *width) {
+  for (size_t k = 0; k < columns && t->header[0] != NULL; k++)
+    width[k] = display_width(t->header[k]);
   for (size_t i = 0; i < t->n_cells; i++) {
     size_t w = display_width(t->cells[i]);
     if (w > width[i % columns]) width[i % columns] = w;
   }
-  if (has_header) {
-    fputs(terminal_bold(c, file), file);
-    for (size_t k = 0; k < columns; k++)
-      print_cell(file, t->header[k], width[k], t->align[k], k + 1 == columns);
-    fprintf(file, "%s\n", terminal_plain(c, file));
+}
+
+void table_print(const table *t, const cli *c, FILE *file) {
+  size_t columns = strlen(t->align), width[TABLE_COLUMNS_MAX] = {0};
+  text line = {0};
+  measure_columns(t, columns, width);
+  if (t->header[0] != NULL) {
+    for (size_t k = 0; k < columns; k++) put_cell(&line, t->header[k], width[k], t->align[k]);
+    print_line(&line, terminal_bold(c, file), terminal_plain(c, file), file);
   }
   for (size_t i = 0; i < t->n_cells; i++) {
     size_t k = i % columns;
-    print_cell(file, t->cells[i], width[k], t->align[k], k + 1 == columns);
-    if (k + 1 == columns) fputc('\n', file);
+    put_cell(&line, t->cells[i], width[k], t->align[k]);
+    if (k + 1 == columns) print_line(&line, "", "", file);
   }
+  text_free(&line);
 }
 
 void table_free(table *t) {

@@ -87,6 +87,37 @@ static void add_token_row(table *t, const inspection *all, const char *name, int
   text_free(&value);
 }
 
+/* The first fact called one of `keys`: "max_position_embeddings" in config.json, and, for a key
+ * that starts with a dot, whatever the architecture before it (".context_length" in GGUF). */
+static const char *find_fact(const inspection *all, const char *keys) {
+  const char *key;
+  size_t size;
+  for (size_t k = 0; (size = choice_part(&key, keys, k)) > 0; k++)
+    for (size_t i = 0; i < lb_inspection_n_facts(all->weights); i++) {
+      const lb_fact *fact = lb_inspection_fact(all->weights, i);
+      size_t n = strlen(fact->key);
+      bool whole = key[0] == '.' || n == size;
+      if (n >= size && whole && memcmp(fact->key + n - size, key, size) == 0) return fact->value;
+    }
+  return NULL;
+}
+
+/* What the two formats and the older families call the same thing. */
+static const struct {
+  const char *name, *keys;
+} shape_facts[] = {
+    {"context", "max_position_embeddings|n_positions|n_ctx|.context_length"},
+    {"layers", "num_hidden_layers|n_layer|.block_count"},
+    {"width", "hidden_size|n_embd|.embedding_length"},
+    {"heads", "num_attention_heads|n_head|.attention.head_count"},
+    {"kv heads", "num_key_value_heads|.attention.head_count_kv"},
+};
+
+static void add_shape_rows(table *t, const inspection *all) {
+  for (size_t i = 0; i < sizeof shape_facts / sizeof shape_facts[0]; i++)
+    add_row(t, shape_facts[i].name, find_fact(all, shape_facts[i].keys));
+}
+
 static void print_summary(const inspection *all, const cli *c) {
   table t = {.align = "ll"};
   text value = {0};
@@ -103,6 +134,7 @@ static void print_summary(const inspection *all, const cli *c) {
     text_clear(&value);
     format_bytes(&value, all->all.bytes);
     add_row(&t, "size", text_get(&value));
+    add_shape_rows(&t, all);
   }
   if (all->side.tokenizer != NULL) {
     text_clear(&value);
