@@ -96,6 +96,16 @@ void text_side_put_token(text *out, const text_side *side, int32_t id) {
   if (bytes != NULL) text_put_visible(out, bytes, size);
 }
 
+void text_side_put_quoted(text *out, const text_side *side, int32_t id) {
+  text decoded = {0};
+  if (text_side_decode(&decoded, side, &id, 1, false, NULL) == LB_OK) {
+    text_put(out, "\"");
+    text_put_visible(out, text_get(&decoded), decoded.size);
+    text_put(out, "\"");
+  }
+  text_free(&decoded);
+}
+
 char *text_side_user_message(const char *system, const char *user, size_t *size) {
   json_t *messages = json_array();
   if (system != NULL)

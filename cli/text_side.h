@@ -28,8 +28,9 @@ lb_status text_side_encode_chat(id_list *out, text *rendered, const text_side *s
                                 const char *json, size_t size, lb_error *err);
 lb_status text_side_decode(text *out, const text_side *side, const int32_t *ids, size_t n,
                            bool skip_special, lb_error *err);
-/* Adds what one id looks like. */
+/* Adds an id as the vocabulary spells it (Ġthe), and as the text that it stands for (" the"). */
 void text_side_put_token(text *out, const text_side *side, int32_t id);
+void text_side_put_quoted(text *out, const text_side *side, int32_t id);
 
 /* {"messages":[system?, user],"add_generation_prompt":true} */
 char *text_side_user_message(const char *system, const char *user, size_t *size);

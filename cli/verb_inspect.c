@@ -32,6 +32,7 @@ typedef struct dtype_count {
 typedef struct inspection {
   lb_inspection *weights; /* NULL: only a tokenizer */
   text_side side;         /* tokenizer and chat may be NULL */
+  lb_error text_error;    /* why, when they are there but cannot be read */
   dtype_count of[LB_DTYPE_COUNT], all;
 } inspection;
 
@@ -51,17 +52,18 @@ static void count_tensors(inspection *all) {
   }
 }
 
-/* Weights, tokenizer, template: whatever is there. An error only when nothing is, or when what is
- * there is broken; the message of the first thing looked for tells most. */
+/* Weights, tokenizer, template: whatever is there. An error only when nothing is; the message about
+ * the weights then tells most. */
 static lb_status open_all(inspection *all, const char *path, lb_error *err) {
-  lb_error second = {0};
-  lb_status st = lb_inspect(&all->weights, path, err);
-  const char *resolved = st == LB_OK ? lb_inspection_path(all->weights) : path;
-  lb_status tokenizer = text_side_open(&all->side, resolved, &second);
-  if (st != LB_OK) return tokenizer == LB_OK ? LB_OK : st;
-  count_tensors(all);
-  if (tokenizer == LB_OK && text_side_open_chat(&all->side, NULL, &second) != LB_OK)
-    all->side.chat = NULL;
+  lb_error *why = &all->text_error;
+  lb_status weights = lb_inspect(&all->weights, path, err);
+  const char *resolved = weights == LB_OK ? lb_inspection_path(all->weights) : path;
+  lb_status st = text_side_open(&all->side, resolved, why);
+  if (weights != LB_OK && st != LB_OK) return weights;
+  if (weights == LB_OK) count_tensors(all);
+  if (st == LB_OK) st = text_side_open_chat(&all->side, NULL, why);
+  bool absent = st == LB_E_IO || st == LB_E_ARG; /* no tokenizer, no template: nothing to tell */
+  if (st == LB_OK || absent) why->message[0] = '\0';
   return LB_OK;
 }
 
@@ -146,6 +148,7 @@ static void print_summary(const inspection *all, const cli *c) {
     add_token_row(&t, all, "pad", lb_tokenizer_pad(all->side.tokenizer));
     add_token_row(&t, all, "unk", lb_tokenizer_unk(all->side.tokenizer));
   }
+  add_row(&t, all->side.tokenizer == NULL ? "tokenizer" : "chat template", all->text_error.message);
   table_print(&t, c, stdout);
   text_free(&value);
   table_free(&t);
@@ -312,6 +315,7 @@ static void print_json(const inspection *all) {
     const char *source = lb_chat_template_source(all->side.chat, &size);
     writer_text(&w, "chat_template", source, size);
   }
+  if (all->text_error.message[0] != '\0') writer_string(&w, "text_error", all->text_error.message);
   if (all->weights != NULL) {
     write_metadata(&w, all);
     write_tensors(&w, all);

@@ -96,7 +96,7 @@ static void add_number(table *t, int decimals, double x) {
 
 static void add_token(score_run *run, int32_t id) {
   text cell = {0};
-  if (run->side.tokenizer != NULL) text_side_put_token(&cell, &run->side, id);
+  if (run->side.tokenizer != NULL) text_side_put_quoted(&cell, &run->side, id);
   table_add(&run->rows, "%s", text_get(&cell));
   text_free(&cell);
 }

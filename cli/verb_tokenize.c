@@ -55,13 +55,16 @@ typedef struct tokenize_run {
 /* ---- printing ---- */
 
 static void print_table(tokenize_run *run, const id_list *ids) {
-  table t = {.header = {"position", "id", "token", "special"}, .align = "rrll"};
+  table t = {.header = {"position", "id", "token", "text", "special"}, .align = "rrlll"};
   text token = {0};
   for (size_t i = 0; i < ids->n; i++) {
     text_clear(&token);
     text_side_put_token(&token, &run->side, ids->ids[i]);
     table_add(&t, "%zu", i);
     table_add(&t, "%d", ids->ids[i]);
+    table_add(&t, "%s", text_get(&token));
+    text_clear(&token);
+    text_side_put_quoted(&token, &run->side, ids->ids[i]);
     table_add(&t, "%s", text_get(&token));
     table_add(&t, "%s", lb_tokenizer_is_special(run->side.tokenizer, ids->ids[i]) ? "yes" : "");
   }
