@@ -3,7 +3,16 @@
  * asks the allocator for nothing from its second or third step on. */
 #include "memory.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
+#define WATCHED
+#elif defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer)
+#define WATCHED
+#endif
+#endif
+
+/* Under AddressSanitizer whatever is not handed out is poisoned: use after a reset is reported. */
+#ifdef WATCHED
 #include <sanitizer/asan_interface.h>
 #define HIDE(address, size)   ASAN_POISON_MEMORY_REGION(address, size)
 #define REVEAL(address, size) ASAN_UNPOISON_MEMORY_REGION(address, size)

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 static int n_calls, n_alive, fail_from; /* fail_from: every call from this one on fails; 0 none */
 
@@ -207,6 +210,28 @@ static void test_out_of_memory(void **state) {
   }
 }
 
+/* Under AddressSanitizer, what was given back cannot be touched unnoticed. */
+static void test_given_back_memory_is_poisoned(void **state) {
+  (void)state;
+#ifndef __SANITIZE_ADDRESS__
+  skip();
+#else
+  lb__arena a;
+  lb__arena_init(&a, 0);
+  char *before = lb__arena_alloc(&a, 10);
+  lb__arena_mark mark = lb__arena_get_mark(&a);
+  char *after = lb__arena_alloc(&a, 100);
+  assert_false(__asan_address_is_poisoned(after + 99));
+  assert_true(__asan_address_is_poisoned(after + 104)); /* the end, to ASan's 8 bytes */
+  lb__arena_release(&a, mark);
+  assert_true(__asan_address_is_poisoned(after));
+  assert_false(__asan_address_is_poisoned(before + 9));
+  lb__arena_reset(&a);
+  assert_true(__asan_address_is_poisoned(before));
+  lb__arena_deinit(&a);
+#endif
+}
+
 static void test_deinit_twice(void **state) {
   (void)state;
   lb__arena a;
@@ -230,6 +255,7 @@ int main(void) {
       COUNTED(test_mark_of_an_empty_arena),
       COUNTED(test_spare_blocks_count_against_the_budget_only_while_useful),
       COUNTED(test_out_of_memory),
+      COUNTED(test_given_back_memory_is_poisoned),
       COUNTED(test_deinit_twice),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
