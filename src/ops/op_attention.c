@@ -7,7 +7,7 @@
 
 lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err) {
-  enum { OP = LB__OP_rope };
+  static const lb__op OP = LB__OP_rope;
   lb__named x_named = {"x", x}, positions_named = {"positions", positions};
   lb_status st = lb__op_check(OP, "x", x, LB_DTYPE_F32, 3, err);
   if (st != LB_OK) return st;
@@ -27,7 +27,7 @@ lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
 
 lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v, const lb_tensor *k,
                           const lb_tensor *v, const lb_tensor *slots, lb_error *err) {
-  enum { OP = LB__OP_kv_store };
+  static const lb__op OP = LB__OP_kv_store;
   lb__named k_named = {"k", k}, cache_named = {"cache_k", cache_k}, slots_named = {"slots", slots};
   lb_status st = lb__op_check(OP, "k", k, LB_DTYPE_F32, 3, err);
   if (st != LB_OK) return st;
@@ -54,7 +54,7 @@ lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v,
 /* ---- attention ---- */
 
 static lb_status check_heads(const lb__attention_args *a, lb_error *err) {
-  enum { OP = LB__OP_attention };
+  static const lb__op OP = LB__OP_attention;
   lb__named q = {"q", a->q}, k = {"k", a->k}, v = {"v", a->v};
   lb_status st = lb__op_check(OP, "q", a->q, LB_DTYPE_F32, 3, err);
   if (st != LB_OK) return st;
@@ -76,7 +76,7 @@ static lb_status check_heads(const lb__attention_args *a, lb_error *err) {
 }
 
 static lb_status check_cache(const lb__attention_args *a, lb_error *err) {
-  enum { OP = LB__OP_attention };
+  static const lb__op OP = LB__OP_attention;
   lb__named k = {"k", a->k}, pages = {"page_table", a->page_table}, lens = {"kv_lens", a->kv_lens};
   int64_t n_docs = a->cu_seqlens->shape[0] - 1;
   lb_status st = lb__op_check(OP, "page_table", a->page_table, LB_DTYPE_I32, 2, err);
@@ -94,7 +94,7 @@ static lb_status check_cache(const lb__attention_args *a, lb_error *err) {
 }
 
 static lb_status check_attention(const lb__attention_args *a, lb_error *err) {
-  enum { OP = LB__OP_attention };
+  static const lb__op OP = LB__OP_attention;
   lb_status st = check_heads(a, err);
   if (st != LB_OK) return st;
   if (a->window < 0 || !isfinite(a->scale) || !isfinite(a->softcap))

@@ -25,7 +25,7 @@ lb_status lb__op_cast(lb_tensor *out, const lb_tensor *x, lb_error *err) {
 }
 
 lb_status lb__op_transpose(lb_tensor *out, const lb_tensor *x, lb_error *err) {
-  enum { OP = LB__OP_transpose };
+  static const lb__op OP = LB__OP_transpose;
   if (lb_dtype_is_block(x->dtype))
     return lb__op_fail(err, LB_E_DTYPE, OP, "x", x, "want a plain dtype, not blocks");
   lb_status st = lb__op_check_rank(OP, "x", x, 2, err);

@@ -19,7 +19,7 @@ lb_status lb__op_gather_rows(lb__stream *s, lb_tensor **out, const lb_tensor *x,
 
 static lb_status check_logits(const lb_tensor *logits, const lb_tensor *targets, int64_t top_k,
                               lb_error *err) {
-  enum { OP = LB__OP_logits_stats };
+  static const lb__op OP = LB__OP_logits_stats;
   lb_status st = lb__op_check(OP, "logits", logits, LB_DTYPE_F32, 2, err);
   if (st != LB_OK) return st;
   if (top_k < 1 || top_k > logits->shape[1])
