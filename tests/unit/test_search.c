@@ -294,8 +294,8 @@ static bool listen(void *ctx, size_t prompt, size_t seq, int32_t id, float logpr
   heard *h = ctx;
   char line[64];
   assert_true(logprob <= 0.0f);
-  snprintf(line, sizeof line, "%zu.%zu:%d=%.*s|", prompt, seq, id,
-           text != NULL ? (int)size : 1, text != NULL ? text : "-");
+  snprintf(line, sizeof line, "%zu.%zu:%d=%.*s|", prompt, seq, id, text != NULL ? (int)size : 1,
+           text != NULL ? text : "-");
   strcat(h->log, line);
   if (text == NULL) assert_int_equal(size, 0);
   return ++h->n != h->stop_after;
@@ -484,12 +484,12 @@ static void test_arguments(void **state) {
     lb_generate_options o;
   } cases[24];
   size_t n = 0;
-#define CASE(text, assignment)                             \
-  do {                                                     \
-    cases[n].want = text;                                  \
-    cases[n].o = lb_generate_options_default();            \
-    cases[n].o.assignment;                                 \
-    n++;                                                   \
+#define CASE(text, assignment)                                                                     \
+  do {                                                                                             \
+    cases[n].want = text;                                                                          \
+    cases[n].o = lb_generate_options_default();                                                    \
+    cases[n].o.assignment;                                                                         \
+    n++;                                                                                           \
   } while (0)
   CASE("max_new_tokens: want at least 0, got -1", max_new_tokens = -1);
   CASE("min_new_tokens: want at least 0, got -2", min_new_tokens = -2);
@@ -583,8 +583,8 @@ static void fail_release(void *ctx, void *p) {
 static lb_status run_once(const lb_generate_options *o) {
   const int32_t eos[] = {4};
   lb__text_source text = toy_text(pieces);
-  lb__search_input input = {.text = &text, .eos_ids = eos, .n_eos_ids = 1, .prompts = prompts,
-                            .n_prompts = 6};
+  lb__search_input input = {
+      .text = &text, .eos_ids = eos, .n_eos_ids = 1, .prompts = prompts, .n_prompts = 6};
   lb_generation *g;
   lb_status st = toy_decoder_new(&input.decoder, V, 1000, NULL, NULL);
   if (st != LB_OK) return st;

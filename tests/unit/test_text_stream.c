@@ -31,8 +31,10 @@ static run feed_all(const char *const *pieces, const char *const *stop, size_t n
   for (int twice = 0; twice < 2; twice++) {
     assert_int_equal(lb__text_stream_finish(&t, NULL), LB_OK);
     const char *text = lb__text_stream_show(&t, &size);
-    if (twice == 0) memcpy(r.shown[n], text, size);
-    else assert_int_equal(size, 0);
+    if (twice == 0)
+      memcpy(r.shown[n], text, size);
+    else
+      assert_int_equal(size, 0);
   }
   memcpy(r.text, lb__buf_text(&t.text), t.text.size);
   r.stopped = t.stopped;
