@@ -30,12 +30,17 @@ static void block_free(lb__arena_block *b) {
   lb__free(b);
 }
 
-static void blocks_free(lb__arena *a) {
-  while (a->blocks != NULL) {
-    lb__arena_block *next = a->blocks->next;
-    block_free(a->blocks);
-    a->blocks = next;
+static void list_free(lb__arena_block **list) {
+  while (*list != NULL) {
+    lb__arena_block *next = (*list)->next;
+    block_free(*list);
+    *list = next;
   }
+}
+
+static void blocks_free(lb__arena *a) {
+  list_free(&a->blocks);
+  list_free(&a->spare);
   a->held = 0;
 }
 
@@ -59,7 +64,7 @@ void lb__arena_reset(lb__arena *a) {
   size_t held = a->held;
   a->in_use = 0;
   if (a->blocks == NULL) return;
-  if (a->blocks->next == NULL) {
+  if (a->blocks->next == NULL && a->spare == NULL) {
     HIDE(a->blocks->bytes, a->blocks->size);
     a->blocks->used = 0;
     return;
@@ -75,10 +80,44 @@ void lb__arena_deinit(lb__arena *a) {
   lb__arena_init(a, a->budget);
 }
 
+lb__arena_mark lb__arena_get_mark(const lb__arena *a) {
+  return (lb__arena_mark){a->blocks, a->blocks != NULL ? a->blocks->used : 0, a->in_use};
+}
+
+/* Blocks made since the mark become spare: the next layer or chunk finds them there. */
+void lb__arena_release(lb__arena *a, lb__arena_mark mark) {
+  while (a->blocks != mark.block) {
+    lb__arena_block *b = a->blocks;
+    a->blocks = b->next;
+    HIDE(b->bytes, b->size);
+    b->used = 0;
+    b->next = a->spare;
+    a->spare = b;
+  }
+  a->in_use = mark.in_use;
+  if (mark.block == NULL) return;
+  HIDE(mark.block->bytes + mark.used, mark.block->size - mark.used);
+  mark.block->used = mark.used;
+}
+
+/* Moves a spare block of at least `size` bytes to the front of the blocks in use. */
+static bool reuse_spare(lb__arena *a, size_t size) {
+  for (lb__arena_block **link = &a->spare; *link != NULL; link = &(*link)->next) {
+    lb__arena_block *b = *link;
+    if (b->size < size) continue;
+    *link = b->next;
+    b->next = a->blocks;
+    a->blocks = b;
+    return true;
+  }
+  return false;
+}
+
 /* A new block with room for `size`: as large as all so far together, less when the budget says. */
 static bool add_block(lb__arena *a, size_t size) {
   size_t least;
   if (!lb__ck_pad(&least, size, BLOCK_ALIGNMENT)) return false;
+  if (reuse_spare(a, least)) return true;
   size_t wanted = a->held > SMALLEST_BLOCK ? a->held : SMALLEST_BLOCK;
   if (wanted < least) wanted = least;
   if (a->budget != 0) {

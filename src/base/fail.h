@@ -11,8 +11,7 @@ lb_status lb__fail(lb_error *err, lb_status status, const char *format, ...) LB_
 lb_status lb__fail_v(lb_error *err, lb_status status, const char *format, va_list args);
 
 /* Puts "prefix: " before the message of a failed call; used when an outer layer knows the file. */
-lb_status lb__fail_prefix(lb_error *err, lb_status status, const char *format, ...)
-    LB_PRINTF(3, 4);
+lb_status lb__fail_prefix(lb_error *err, lb_status status, const char *format, ...) LB_PRINTF(3, 4);
 
 /* "out of memory: <what>"; the commonest failure. */
 lb_status lb__fail_nomem(lb_error *err, const char *what);

@@ -54,8 +54,8 @@ void lb__file_unmap(lb__mapping *m); /* accepts a zeroed one */
 typedef struct lb__save {
   char *path, *temporary_path;
   int fd;
-  uint64_t offset; /* bytes written so far */
-  lb_status status;/* sticky */
+  uint64_t offset;  /* bytes written so far */
+  lb_status status; /* sticky */
 } lb__save;
 lb_status lb__save_begin(lb__save *s, const char *path, lb_error *err);
 lb_status lb__save_write(lb__save *s, const void *bytes, size_t size, lb_error *err);

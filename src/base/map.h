@@ -22,7 +22,7 @@ typedef struct lb__map {
 
 void lb__map_init(lb__map *m, bool owns_keys); /* owns_keys: keys are copied on insert */
 void lb__map_deinit(lb__map *m);
-bool lb__map_reserve(lb__map *m, size_t n);    /* false: no memory */
+bool lb__map_reserve(lb__map *m, size_t n); /* false: no memory */
 /* Inserts or overwrites. *existed (may be NULL) tells which. False: no memory. */
 bool lb__map_put(lb__map *m, const char *key, size_t key_size, int64_t value, bool *existed);
 bool lb__map_get(const lb__map *m, const char *key, size_t key_size, int64_t *value);

@@ -6,11 +6,11 @@
 #include <stdint.h>
 
 typedef enum lb__purpose { /* what a stream is for; numbers are part of checkpoints, never reuse */
-  LB__PURPOSE_SAMPLE = 1,
-  LB__PURPOSE_INIT = 2,
-  LB__PURPOSE_SHUFFLE = 3,
-  LB__PURPOSE_DROPOUT = 4,
-  LB__PURPOSE_TEST = 5
+                           LB__PURPOSE_SAMPLE = 1,
+                           LB__PURPOSE_INIT = 2,
+                           LB__PURPOSE_SHUFFLE = 3,
+                           LB__PURPOSE_DROPOUT = 4,
+                           LB__PURPOSE_TEST = 5
 } lb__purpose;
 
 typedef struct lb__random_key {

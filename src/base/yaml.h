@@ -1,6 +1,7 @@
 /* yaml.h - libyaml into a tree that remembers lines. Refuses what a configuration never needs:
  * anchors, aliases, tags, more than one document, files above 1 MiB, depth above 64, duplicate
- * keys. Scalars keep their text; the reader of a value decides its type. */
+ * keys. Scalars keep their text; the reader of a value decides its type. An empty document is an
+ * empty unquoted scalar. */
 #ifndef LB_BASE_YAML_H
 #define LB_BASE_YAML_H
 
@@ -13,12 +14,12 @@ typedef enum lb__yaml_kind { LB__YAML_SCALAR, LB__YAML_LIST, LB__YAML_MAP } lb__
 typedef struct lb__yaml_node lb__yaml_node;
 struct lb__yaml_node {
   lb__yaml_kind kind;
-  int line;                 /* 1-based */
-  bool quoted;              /* scalar written in quotes: always a string */
-  const char *text;         /* scalar: NUL-terminated */
-  const char *key;          /* this node's key when its parent is a map, else NULL */
-  lb__yaml_node *first;     /* list or map: first child */
-  lb__yaml_node *next;      /* next sibling */
+  int line;             /* 1-based */
+  bool quoted;          /* scalar written in quotes: always a string */
+  const char *text;     /* scalar: NUL-terminated */
+  const char *key;      /* this node's key when its parent is a map, else NULL */
+  lb__yaml_node *first; /* list or map: first child */
+  lb__yaml_node *next;  /* next sibling */
 };
 
 typedef struct lb__yaml lb__yaml;

@@ -175,6 +175,8 @@ lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate,
                          const lb_tensor *up, lb__act_kind kind, lb_error *err);
 lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const lb_tensor *b,
                      lb_error *err);
+/* x += delta: the residual of a pass that nothing will walk backwards. */
+lb_status lb__op_add_to(lb__stream *s, lb_tensor *x, const lb_tensor *delta, lb_error *err);
 lb_status lb__op_scale(lb__stream *s, lb_tensor **out, const lb_tensor *x, float factor,
                        lb_error *err);
 lb_status lb__op_softcap(lb__stream *s, lb_tensor **out, const lb_tensor *x, float cap,

@@ -1,0 +1,244 @@
+#!/bin/sh
+# The front door: one word does each chore, and installs what that chore needs the first time.
+# `./do` alone lists the words. To add one: a line "#: word - what it does" and a function do_word.
+set -eu
+
+start=$PWD
+root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+cd "$root"
+
+say() { printf '%s\n' "$*" >&2; }
+stop() { say "do: $*"; exit 1; }
+
+# ---- what is installed ----
+
+base_packages="build-essential cmake ninja-build pkg-config libdnnl-dev libpcre2-dev
+  libutf8proc-dev libjansson-dev libyaml-dev libcmocka-dev"
+
+# Is the thing here without a package? Other systems, and tools somebody built.
+is_usable() {
+  case $1 in
+    build-essential) command -v cc ;;
+    ninja-build) command -v ninja ;;
+    libdnnl-dev) printf '#include <oneapi/dnnl/dnnl.h>\n' | cc -E -x c - ;;
+    libpcre2-dev) pkg-config --exists libpcre2-8 ;;
+    libutf8proc-dev) pkg-config --exists libutf8proc ;;
+    libjansson-dev) pkg-config --exists jansson ;;
+    libyaml-dev) pkg-config --exists yaml-0.1 ;;
+    libcmocka-dev) pkg-config --exists cmocka ;;
+    lib*) false ;;
+    *) command -v "$1" ;;
+  esac >/dev/null 2>&1
+}
+
+is_installed() {
+  dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed || is_usable "$1"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# need PACKAGE...: makes sure that they are installed; asks apt only when one is missing.
+need() {
+  missing=
+  for package in "$@"; do
+    is_installed "$package" || missing="$missing $package"
+  done
+  [ -n "$missing" ] || return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    stop "please install (names as in Debian):$missing"
+  fi
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
+    stop "no sudo here; please run as root: apt-get install$missing"
+  fi
+  say "do: installing$missing"
+  as_root apt-get -q update
+  # shellcheck disable=SC2086  # a list of words
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install \
+    $missing || stop "apt-get could not install$missing"
+}
+
+# shellcheck disable=SC2086
+need_base() { need $base_packages; }
+
+# ---- building and testing with a preset ----
+
+folder_of() {
+  case $1 in release) echo build ;; *) echo "build/$1" ;; esac
+}
+
+# A folder configured in another place (the tree was moved or copied) is of no use.
+configure() {
+  cache=$(folder_of "$1")/CMakeCache.txt
+  if [ -f "$cache" ] && ! grep -qx "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache"; then
+    say "do: $cache belongs to another folder; configuring afresh"
+    rm -f "$cache"
+  fi
+  cmake --preset "$1"
+}
+
+# run_tests PRESET [PATTERN]: builds everything, runs CTest, ends with the line
+# "N passed, N failed, N skipped". Fails when a test failed or could not run.
+run_tests() {
+  configure "$1"
+  cmake --build --preset "$1"
+  results=$root/$(folder_of "$1")/test-results.xml
+  rm -f "$results"
+  status=0
+  ctest --test-dir "$(folder_of "$1")" -j2 --output-on-failure --no-tests=error \
+    --output-junit "$results" ${2:+-R "$2"} || status=$?
+  [ -f "$results" ] || stop "CTest left no results"
+  tools/test_summary "$results" || status=1
+  return "$status"
+}
+
+# ---- the words ----
+
+#: build [PRESET] - build build/limbeck and the libraries; or everything of a CMake preset
+do_build() {
+  need_base
+  configure "${1:-release}"
+  if [ "${1:-release}" = release ]; then
+    cmake --build --preset release --target product
+  else
+    cmake --build --preset "$1"
+  fi
+}
+
+#: test [PATTERN] - build and run every test, or those whose names match; counts at the end
+do_test() {
+  need_base
+  run_tests release "${1:-}"
+}
+
+#: bench - build and run the benchmarks
+do_bench() {
+  need_base
+  [ -f bench/CMakeLists.txt ] || stop "this tree has no bench/ folder"
+  configure release
+  cmake --build --preset release --target bench
+}
+
+#: fuzz [MINUTES] - run each fuzz target for its share of MINUTES (default 5); needs clang
+do_fuzz() {
+  minutes=${1:-5}
+  case $minutes in '' | *[!0-9]*) stop "fuzz: want a number of minutes, found '$minutes'" ;; esac
+  [ -f tests/fuzz/CMakeLists.txt ] || stop "this tree has no tests/fuzz/ folder"
+  need_base
+  need clang libclang-rt-dev libomp-dev
+  configure fuzz
+  cmake --build --preset fuzz
+  set -- build/fuzz/tests/fuzz/fuzz_*
+  [ -x "$1" ] || stop "no fuzz target was built"
+  seconds=$((minutes * 60 / $# + 1))
+  for target in "$@"; do
+    name=${target##*/}
+    found=build/fuzz/found/$name
+    mkdir -p "$found"
+    corpus=tests/fuzz/corpus/${name#fuzz_}
+    [ -d "$corpus" ] || corpus=
+    say "do: $name, $seconds seconds"
+    # New inputs land in $found (the first folder); a crash stops here, its input beside them.
+    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+      -artifact_prefix="$found/" "$found" ${corpus:+"$corpus"}
+  done
+}
+
+#: asan [PATTERN] - run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+do_asan() {
+  need_base
+  export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}"
+  export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+  run_tests asan "${1:-}"
+}
+
+#: tsan [PATTERN] - run the tests under ThreadSanitizer
+do_tsan() {
+  need_base
+  # OpenMP and oneDNN are not instrumented: what happens inside them is not ours to judge.
+  export TSAN_OPTIONS="${TSAN_OPTIONS:-ignore_noninstrumented_modules=1:halt_on_error=1}"
+  run_tests tsan "${1:-}"
+}
+
+#: coverage - run the tests and measure what they reach: build/coverage/report/index.html
+do_coverage() {
+  need_base
+  need lcov
+  find build/coverage -name '*.gcda' -delete 2>/dev/null || :
+  run_tests coverage
+  lcov --quiet --capture --directory build/coverage --base-directory "$root" --no-external \
+    --output-file build/coverage/all.info
+  lcov --quiet --remove build/coverage/all.info "$root/tests/*" "$root/build/*" \
+    --output-file build/coverage/limbeck.info
+  genhtml --quiet --output-directory build/coverage/report build/coverage/limbeck.info
+  lcov --summary build/coverage/limbeck.info
+}
+
+c_files() {
+  for folder in include src cli tests bench examples; do
+    [ ! -d "$folder" ] || find "$folder" -name '*.[ch]'
+  done
+}
+
+#: format - rewrite every C file in the house style
+do_format() {
+  need clang-format
+  c_files | xargs clang-format -i
+}
+
+#: lint - style, one-way doors, shell scripts, and a build with warnings as errors
+do_lint() {
+  need_base
+  need clang-format shellcheck
+  c_files | xargs clang-format --dry-run -Werror
+  tools/check_layers .
+  shellcheck ./do tools/check_layers tools/test_summary .ci/run
+  find tests tools -name '*.sh' -exec shellcheck {} +
+  configure dev
+  cmake --build --preset dev
+}
+
+#: install [PREFIX] - build, then install into PREFIX (default /usr/local)
+do_install() {
+  prefix=${1:-/usr/local}
+  case $prefix in /*) ;; *) prefix=$start/$prefix ;; esac
+  do_build release
+  if mkdir -p "$prefix" 2>/dev/null && [ -w "$prefix" ]; then
+    cmake --install build --prefix "$prefix"
+  else
+    as_root cmake --install build --prefix "$prefix"
+  fi
+}
+
+#: clean - remove everything that was built
+do_clean() { rm -rf build; }
+
+#: deps - install what building and testing needs, and nothing else
+do_deps() {
+  need_base
+  say "do: everything that building and testing needs is installed"
+}
+
+# ---- which word ----
+
+list_words() {
+  echo "usage: ./do WORD [ARGUMENT]"
+  sed -n 's/^#: \(.*\) - \(.*\)/\1|\2/p' ./do | while IFS='|' read -r words meaning; do
+    printf '  %-18s %s\n' "$words" "$meaning"
+  done
+}
+
+word=${1:-}
+[ $# = 0 ] || shift
+case $word in
+  '' | help | -h | --help) list_words ;;
+  *)
+    case $word in *[!a-z]*) known=no ;; *) known=$(sed -n "s/^#: $word .*/yes/p" ./do) ;; esac
+    if [ "$known" != yes ]; then
+      say "do: unknown word '$word'; ./do lists them all"
+      exit 2
+    fi
+    "do_$word" "$@"
+    ;;
+esac

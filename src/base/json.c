@@ -1,0 +1,257 @@
+/* json.c - see json.h. Owns: the checks that come before jansson sees hostile text. Reads next:
+ * files.c. */
+#include "json.h"
+
+#include "fail.h"
+#include "files.h"
+#include "memory.h"
+
+#include <math.h>
+
+/* jansson's memory comes from our allocator, from the start of the process, so that no tree ever
+ * changes hands between two allocators. */
+__attribute__((constructor)) static void adopt_jansson(void) {
+  json_set_alloc_funcs(lb__alloc, lb__free);
+}
+
+/* ---- depth ---- */
+
+typedef struct text_position {
+  int line, column;
+} text_position;
+
+static text_position position_of(const char *text, size_t at) {
+  text_position where = {1, 1};
+  for (size_t i = 0; i < at; i++) {
+    where.column++;
+    if (text[i] == '\n') where = (text_position){where.line + 1, 1};
+  }
+  return where;
+}
+
+/* The end of the string that starts at text[i] == '"', or size. */
+static size_t skip_string(const char *text, size_t size, size_t i) {
+  for (i++; i < size && text[i] != '"'; i++)
+    if (text[i] == '\\') i++;
+  return i < size ? i + 1 : size;
+}
+
+/* jansson's parser and, worse, its json_decref recurse once per level. */
+static lb_status check_depth(const char *text, size_t size, const char *name, lb_error *err) {
+  size_t depth = 0, i = 0;
+  while (i < size) {
+    if (text[i] == '"') {
+      i = skip_string(text, size, i);
+      continue;
+    }
+    if (text[i] == '{' || text[i] == '[') depth++;
+    if ((text[i] == '}' || text[i] == ']') && depth > 0) depth--;
+    if (depth > LB__JSON_MAX_DEPTH) {
+      text_position where = position_of(text, i);
+      return lb__fail(err, LB_E_LIMIT, "%s:%d:%d: nested deeper than %d levels", name, where.line,
+                      where.column, LB__JSON_MAX_DEPTH);
+    }
+    i++;
+  }
+  return LB_OK;
+}
+
+/* ---- integers beyond 64 bits ---- */
+
+static size_t number_length(const char *text, size_t size) {
+  size_t n = 0;
+  while (n < size && text[n] != '\0' && strchr("+-.0123456789eE", text[n]) != NULL) n++;
+  return n;
+}
+
+/* True for -?[0-9]+ outside the range of int64. */
+static bool too_big_integer(const char *number, size_t size) {
+  bool negative = number[0] == '-';
+  int64_t value = 0;
+  bool wrapped = false;
+  for (size_t i = negative; i < size; i++) {
+    if (number[i] < '0' || number[i] > '9') return false;
+    int64_t digit = negative ? -(number[i] - '0') : number[i] - '0';
+    wrapped |= __builtin_mul_overflow(value, 10, &value);
+    wrapped |= __builtin_add_overflow(value, digit, &value);
+  }
+  return wrapped;
+}
+
+/* Copies the text with ".0" after every integer beyond 64 bits, so that those, and only those,
+ * become reals. (jansson's JSON_DECODE_INT_AS_REAL would turn every integer of the file.) */
+static bool widen_integers(lb__buf *out, const char *text, size_t size) {
+  size_t i = 0;
+  while (i < size) {
+    size_t start = i;
+    bool widen = false;
+    if (text[i] == '"') {
+      i = skip_string(text, size, i);
+    } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
+      i += number_length(text + i, size - i);
+      widen = too_big_integer(text + start, i - start);
+    } else {
+      i++;
+    }
+    lb__buf_add(out, text + start, i - start);
+    if (widen) lb__buf_add_text(out, ".0");
+  }
+  return !out->failed;
+}
+
+/* ---- parsing ---- */
+
+enum { PARSE_FLAGS = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY };
+
+static lb_status fail_parse(const json_error_t *e, const char *name, lb_error *err) {
+  if (json_error_code(e) == json_error_out_of_memory) return lb__fail_nomem(err, name);
+  return lb__fail(err, LB_E_FORMAT, "%s:%d:%d: %s", name, e->line, e->column, e->text);
+}
+
+static lb_status parse_widened(json_t **out, const char *text, size_t size, const char *name,
+                               lb_error *err) {
+  json_error_t e;
+  lb__buf widened;
+  lb__buf_init(&widened, SIZE_MAX);
+  lb_status st = LB_OK;
+  if (!widen_integers(&widened, text, size)) {
+    st = lb__fail_nomem(err, name);
+  } else {
+    *out = json_loadb(lb__buf_text(&widened), widened.size, PARSE_FLAGS, &e);
+    if (*out == NULL) st = fail_parse(&e, name, err);
+  }
+  lb__buf_deinit(&widened);
+  return st;
+}
+
+lb_status lb__json_parse(json_t **out, const char *text, size_t size, const char *name,
+                         lb_error *err) {
+  *out = NULL;
+  lb_status st = check_depth(text, size, name, err);
+  if (st != LB_OK) return st;
+  json_error_t e;
+  *out = json_loadb(text, size, PARSE_FLAGS, &e);
+  if (*out != NULL) return LB_OK;
+  if (json_error_code(&e) == json_error_numeric_overflow)
+    return parse_widened(out, text, size, name, err);
+  return fail_parse(&e, name, err);
+}
+
+lb_status lb__json_read(json_t **out, const char *path, size_t max_size, lb_error *err) {
+  char *text;
+  size_t size;
+  *out = NULL;
+  lb_status st = lb__file_read(&text, &size, path, max_size, err);
+  if (st != LB_OK) return st;
+  st = lb__json_parse(out, text, size, path, err);
+  lb__free(text);
+  return st;
+}
+
+/* ---- writing ---- */
+
+static int add_to_buf(const char *bytes, size_t size, void *ctx) {
+  return lb__buf_add(ctx, bytes, size) ? 0 : -1;
+}
+
+char *lb__json_text(const json_t *value, int indent) {
+  size_t flags = JSON_ENCODE_ANY;
+  if (indent > 0) flags |= JSON_INDENT((size_t)indent) | JSON_SORT_KEYS;
+  lb__buf text;
+  lb__buf_init(&text, SIZE_MAX);
+  char *taken = NULL;
+  if (json_dump_callback(value, add_to_buf, &text, flags) == 0) taken = lb__buf_take(&text);
+  lb__buf_deinit(&text);
+  return taken;
+}
+
+/* ---- typed members ---- */
+
+const char *lb__json_type_name(const json_t *value) {
+  if (value == NULL) return "nothing";
+  switch (json_typeof(value)) {
+  case JSON_OBJECT: return "object";
+  case JSON_ARRAY: return "array";
+  case JSON_STRING: return "string";
+  case JSON_INTEGER: return "integer";
+  case JSON_REAL: return "real";
+  case JSON_TRUE:
+  case JSON_FALSE: return "boolean";
+  case JSON_NULL: return "null";
+  }
+  return "nothing";
+}
+
+/* *member is NULL when the key is absent or null and may be. */
+static lb_status find_member(const json_t **member, const json_t *object, const char *key,
+                             bool required, const char *name, lb_error *err) {
+  *member = NULL;
+  if (!json_is_object(object))
+    return lb__fail(err, LB_E_FORMAT, "%s: want an object with key '%s', found %s", name, key,
+                    lb__json_type_name(object));
+  const json_t *found = json_object_get(object, key);
+  if (found != NULL && !json_is_null(found)) *member = found;
+  if (*member == NULL && required)
+    return lb__fail(err, LB_E_FORMAT, "%s: key '%s' is missing", name, key);
+  return LB_OK;
+}
+
+static lb_status fail_type(const json_t *found, const char *key, const char *wanted,
+                           const char *name, lb_error *err) {
+  return lb__fail(err, LB_E_FORMAT, "%s: key '%s': want %s, found %s", name, key, wanted,
+                  lb__json_type_name(found));
+}
+
+/* Writers without an integer type write 2 as 2.0; up to 2^53 that is exact. */
+static bool whole_number(int64_t *out, const json_t *value) {
+  if (json_is_integer(value)) {
+    *out = json_integer_value(value);
+    return true;
+  }
+  double real = json_real_value(value); /* 0 when it is no real */
+  if (!json_is_real(value) || fabs(real) > 0x1p53 || real != floor(real)) return false;
+  *out = (int64_t)real;
+  return true;
+}
+
+lb_status lb__json_get_int(int64_t *out, const json_t *object, const char *key, bool required,
+                           const char *name, lb_error *err) {
+  const json_t *member;
+  lb_status st = find_member(&member, object, key, required, name, err);
+  if (st != LB_OK || member == NULL) return st;
+  if (!whole_number(out, member)) return fail_type(member, key, "an integer", name, err);
+  return LB_OK;
+}
+
+lb_status lb__json_get_real(double *out, const json_t *object, const char *key, bool required,
+                            const char *name, lb_error *err) {
+  const json_t *member;
+  lb_status st = find_member(&member, object, key, required, name, err);
+  if (st != LB_OK || member == NULL) return st;
+  if (!json_is_number(member)) return fail_type(member, key, "a number", name, err);
+  *out = json_number_value(member);
+  return LB_OK;
+}
+
+lb_status lb__json_get_bool(bool *out, const json_t *object, const char *key, bool required,
+                            const char *name, lb_error *err) {
+  const json_t *member;
+  lb_status st = find_member(&member, object, key, required, name, err);
+  if (st != LB_OK || member == NULL) return st;
+  if (!json_is_boolean(member)) return fail_type(member, key, "a boolean", name, err);
+  *out = json_is_true(member);
+  return LB_OK;
+}
+
+lb_status lb__json_get_string(const char **out, const json_t *object, const char *key,
+                              bool required, const char *name, lb_error *err) {
+  const json_t *member;
+  lb_status st = find_member(&member, object, key, required, name, err);
+  if (st != LB_OK || member == NULL) return st;
+  if (!json_is_string(member)) return fail_type(member, key, "a string", name, err);
+  const char *text = json_string_value(member);
+  if (strlen(text) != json_string_length(member))
+    return lb__fail(err, LB_E_FORMAT, "%s: key '%s': a NUL character inside the string", name, key);
+  *out = text;
+  return LB_OK;
+}
