@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the model fixtures: data/models/<name>/, data/expected/<name>.{safetensors,json},
-data/sampler.json and SHA256SUMS-models. See ../README.md.
+data/gguf/<name>.gguf, data/sampler.json and SHA256SUMS-models. See ../README.md.
 
     pip install -r requirements.txt && python3 models.py
 """
@@ -13,12 +13,13 @@ import shutil
 import zlib
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 import generation_goldens
 import tiny_models
+import write_gguf
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.dirname(HERE)
@@ -129,7 +130,18 @@ def make_fixture(name):
     full = name in ("gpt2-tied", "llama-tied-gqa", "gemma3-softcap")
     expected["beams"] = generation_goldens.beam_cases(reference, prompts, zlib.crc32(name.encode()), full)
     write_json(os.path.join(DATA, "expected", name + ".json"), expected)
+    if name in write_gguf.NAMES:
+        make_gguf(name, folder, reference)
     summary(name, folder, expected)
+
+
+def make_gguf(name, folder, model):
+    path = os.path.join(DATA, "gguf", name + ".gguf")
+    write_gguf.write(path, folder, model)
+    tensors = load_file(os.path.join(DATA, "expected", name + ".safetensors"))
+    ks = range(len(LENGTHS))
+    worst = write_gguf.check(path, [tensors[f"ids.{k}"].tolist() for k in ks], [tensors[f"logits.{k}"].numpy() for k in ks])
+    print(f"{name}.gguf: llama.cpp differs by {worst:.1e}")
 
 
 def write_json(path, tree):
@@ -160,7 +172,7 @@ def write_sums():
     for root, _, files in os.walk(DATA):
         for file in files:
             path = os.path.relpath(os.path.join(root, file), GOLDEN)
-            if path.startswith(("data/models/", "data/expected/", "data/sampler.json")):
+            if path.startswith(("data/models/", "data/expected/", "data/gguf/", "data/sampler.json")):
                 lines.append(hashlib.sha256(open(os.path.join(GOLDEN, path), "rb").read()).hexdigest() + "  " + path)
     with open(os.path.join(GOLDEN, "SHA256SUMS-models"), "w") as f:
         f.write("\n".join(sorted(lines, key=lambda line: line[66:])) + "\n")
@@ -170,7 +182,7 @@ def main():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(1)  # one summation order
-    for folder in ("models", "expected"):
+    for folder in ("models", "expected", "gguf"):
         shutil.rmtree(os.path.join(DATA, folder), ignore_errors=True)
         os.makedirs(os.path.join(DATA, folder))
     for name in tiny_models.MODELS:

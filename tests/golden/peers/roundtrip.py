@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 import llama_cpp
 import numpy as np
@@ -24,8 +25,10 @@ from transformers.utils import logging
 
 # What each comparison may differ by, and why. "logits": largest difference; "kl": mean KL, nats.
 TOLERANCES = {
-    # both sides compute in float32: summation order and llama.cpp's sin/cos/exp approximations
-    ("llama.cpp", "f32"): ("logits", 2e-3),
+    # both sides compute in float32; 2.3e-5 was seen
+    ("llama.cpp", "f32"): ("logits", 2e-4),
+    # llama.cpp looks tanh-GELU up in a float16 table: 3.3e-2 was seen after seven layers
+    ("llama.cpp, GELU", "f32"): ("logits", 1e-1),
     # llama.cpp rounds activations to the type of the weights (f16, bf16) or to 8 bits per block of
     # 32 (q8_0, q4_0); we do not: these compare two roundings of the same model
     ("llama.cpp", "f16"): ("kl", 1e-4),
@@ -156,12 +159,15 @@ def check_tiny(limbeck, data, name, scratch):
         llama = LlamaCpp(gguf)
         vocab = llama.llama.n_vocab()
         ours = [limbeck.logits(gguf, ids, vocab) for ids in sequences]
-        compare(name, "llama.cpp", kind, [llama.logits(ids) for ids in sequences], ours)
+        peer = "llama.cpp, GELU" if kind == "f32" and name.startswith(("gpt2", "gemma")) else "llama.cpp"
+        compare(name, peer, kind, [llama.logits(ids) for ids in sequences], ours)
         back = os.path.join(scratch, f"{name}-{kind}-folder")
         limbeck.convert(gguf, back, "f32")
         compare(name, "Transformers", kind, transformers_logits(back, sequences), ours)
         if kind == "f32":
-            compare_ids(name, "llama.cpp", texts, llama.tokenize)
+            # llama.cpp does not normalise to NFC as Qwen's tokenizer does: a letter with its accent apart differs
+            plain = [t for t in texts if unicodedata.is_normalized("NFC", t["text"]) or not name.startswith("qwen")]
+            compare_ids(name, "llama.cpp", plain, llama.tokenize)
             auto = AutoTokenizer.from_pretrained(back)
             compare_ids(name, "AutoTokenizer on the way back", texts, lambda t: auto(t)["input_ids"])
 
