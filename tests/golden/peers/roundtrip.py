@@ -69,13 +69,15 @@ class Limbeck:
     def convert(self, source, target, kind=None):
         self.run("convert", source, target, *(["--type", kind] if kind else []))
 
-    def score(self, model, ids, top):
-        return self.run("score", model, "--input", "-", "--top", str(top), "--json", lines=[{"ids": ids}])[0]
-
-    def logits(self, model, ids, vocab):
+    def logits(self, model, sequences, vocab):
         """The top of the whole vocabulary plus logsumexp is the logits."""
-        row = self.score(model, ids, vocab)
-        out = np.full((len(ids), vocab), np.nan)
+        lines = [{"ids": ids} for ids in sequences]
+        rows = self.run("score", model, "--input", "-", "--top", str(vocab), "--json", lines=lines)
+        return [self.logits_of(row, vocab) for row in rows]
+
+    @staticmethod
+    def logits_of(row, vocab):
+        out = np.full((len(row["ids"]), vocab), np.nan)
         for t, best in enumerate(row["top"]):
             for token, logprob in best:
                 out[t, token] = logprob + row["logsumexp"][t]
@@ -146,7 +148,7 @@ def check_tiny(limbeck, data, name, scratch):
     n = expected["logits"]["n_sequences"]
     sequences = [tensors[f"ids.{k}"].tolist() for k in range(n)]
     vocab = tensors["logits.0"].shape[1]
-    ours = [limbeck.logits(folder, ids, vocab) for ids in sequences]
+    ours = limbeck.logits(folder, sequences, vocab)
     compare(name, "Transformers", "f32", [tensors[f"logits.{k}"].astype(np.float64) for k in range(n)], ours)
     texts = expected["tokenizer"]["texts"]
     compare_ids(name, "AutoTokenizer", texts, lambda t: AutoTokenizer.from_pretrained(folder)(t)["input_ids"])
@@ -158,7 +160,7 @@ def check_tiny(limbeck, data, name, scratch):
         limbeck.convert(folder, gguf, kind)
         llama = LlamaCpp(gguf)
         vocab = llama.llama.n_vocab()
-        ours = [limbeck.logits(gguf, ids, vocab) for ids in sequences]
+        ours = limbeck.logits(gguf, sequences, vocab)
         peer = "llama.cpp, GELU" if kind == "f32" and name.startswith(("gpt2", "gemma")) else "llama.cpp"
         compare(name, peer, kind, [llama.logits(ids) for ids in sequences], ours)
         back = os.path.join(scratch, f"{name}-{kind}-folder")
