@@ -191,12 +191,14 @@ do_format() {
 do_lint() {
   need_base
   need clang-format shellcheck
-  c_files | xargs clang-format --dry-run -Werror
-  tools/check_layers .
-  shellcheck ./do tools/check_layers tools/test_summary .ci/run
-  find tests tools -name '*.sh' -exec shellcheck {} +
+  failed=
+  c_files | xargs clang-format --dry-run -Werror || failed="$failed style(./do format)"
+  tools/check_layers . || failed="$failed layers"
+  shellcheck ./do tools/check_layers tools/test_summary .ci/run || failed="$failed scripts"
+  find tests tools -name '*.sh' -exec shellcheck {} + || failed="$failed test-scripts"
   configure dev
-  cmake --build --preset dev
+  cmake --build --preset dev || failed="$failed warnings"
+  [ -z "$failed" ] || stop "lint found something:$failed"
 }
 
 #: install [PREFIX] - build, then install into PREFIX (default /usr/local)

@@ -3,7 +3,16 @@
  * asks the allocator for nothing from its second or third step on. */
 #include "memory.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) /* gcc */
+#define WATCHED
+#elif defined(__has_feature) /* clang */
+#if __has_feature(address_sanitizer)
+#define WATCHED
+#endif
+#endif
+
+/* Under AddressSanitizer whatever is not handed out is poisoned: use after a reset is reported. */
+#ifdef WATCHED
 #include <sanitizer/asan_interface.h>
 #define HIDE(address, size)   ASAN_POISON_MEMORY_REGION(address, size)
 #define REVEAL(address, size) ASAN_UNPOISON_MEMORY_REGION(address, size)
@@ -113,6 +122,15 @@ static bool reuse_spare(lb__arena *a, size_t size) {
   return false;
 }
 
+static void spare_free(lb__arena *a) {
+  for (const lb__arena_block *b = a->spare; b != NULL; b = b->next) a->held -= b->size;
+  list_free(&a->spare);
+}
+
+static size_t budget_left(const lb__arena *a) {
+  return a->budget > a->held ? a->budget - a->held : 0;
+}
+
 /* A new block with room for `size`: as large as all so far together, less when the budget says. */
 static bool add_block(lb__arena *a, size_t size) {
   size_t least;
@@ -121,7 +139,8 @@ static bool add_block(lb__arena *a, size_t size) {
   size_t wanted = a->held > SMALLEST_BLOCK ? a->held : SMALLEST_BLOCK;
   if (wanted < least) wanted = least;
   if (a->budget != 0) {
-    size_t left = a->budget > a->held ? a->budget - a->held : 0;
+    if (least > budget_left(a)) spare_free(a); /* too small, each of them */
+    size_t left = budget_left(a);
     if (least > left) return false;
     if (wanted > left) wanted = left & ~(size_t)(BLOCK_ALIGNMENT - 1);
   }

@@ -7,11 +7,22 @@
 #include "memory.h"
 
 #include <math.h>
+#include <stdlib.h>
+
+/* When memory is short, jansson's parser complains about syntax, or about nothing at all; so we
+ * remember ourselves that an allocation failed. */
+static _Thread_local bool allocation_failed;
+
+static void *alloc_for_jansson(size_t size) {
+  void *p = lb__alloc(size);
+  allocation_failed |= p == NULL;
+  return p;
+}
 
 /* jansson's memory comes from our allocator, from the start of the process, so that no tree ever
  * changes hands between two allocators. */
 __attribute__((constructor)) static void adopt_jansson(void) {
-  json_set_alloc_funcs(lb__alloc, lb__free);
+  json_set_alloc_funcs(alloc_for_jansson, lb__free);
 }
 
 /* ---- depth ---- */
@@ -103,8 +114,16 @@ static bool widen_integers(lb__buf *out, const char *text, size_t size) {
 
 enum { PARSE_FLAGS = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY };
 
-static lb_status fail_parse(const json_error_t *e, const char *name, lb_error *err) {
-  if (json_error_code(e) == json_error_out_of_memory) return lb__fail_nomem(err, name);
+/* Parses what jansson accepts. Its lexer ignores a failed allocation while it collects a token and
+ * goes on with half of it, so a tree made while memory was short is thrown away. */
+static lb_status load(json_t **out, json_error_t *e, const char *text, size_t size,
+                      const char *name, lb_error *err) {
+  allocation_failed = false;
+  *out = json_loadb(text, size, PARSE_FLAGS, e);
+  if (*out != NULL && !allocation_failed) return LB_OK;
+  json_decref(*out);
+  *out = NULL;
+  if (allocation_failed) return lb__fail_nomem(err, name);
   return lb__fail(err, LB_E_FORMAT, "%s:%d:%d: %s", name, e->line, e->column, e->text);
 }
 
@@ -113,13 +132,11 @@ static lb_status parse_widened(json_t **out, const char *text, size_t size, cons
   json_error_t e;
   lb__buf widened;
   lb__buf_init(&widened, SIZE_MAX);
-  lb_status st = LB_OK;
-  if (!widen_integers(&widened, text, size)) {
+  lb_status st;
+  if (widen_integers(&widened, text, size))
+    st = load(out, &e, lb__buf_text(&widened), widened.size, name, err);
+  else
     st = lb__fail_nomem(err, name);
-  } else {
-    *out = json_loadb(lb__buf_text(&widened), widened.size, PARSE_FLAGS, &e);
-    if (*out == NULL) st = fail_parse(&e, name, err);
-  }
   lb__buf_deinit(&widened);
   return st;
 }
@@ -130,11 +147,10 @@ lb_status lb__json_parse(json_t **out, const char *text, size_t size, const char
   lb_status st = check_depth(text, size, name, err);
   if (st != LB_OK) return st;
   json_error_t e;
-  *out = json_loadb(text, size, PARSE_FLAGS, &e);
-  if (*out != NULL) return LB_OK;
-  if (json_error_code(&e) == json_error_numeric_overflow)
-    return parse_widened(out, text, size, name, err);
-  return fail_parse(&e, name, err);
+  st = load(out, &e, text, size, name, err);
+  if (st == LB_E_FORMAT && json_error_code(&e) == json_error_numeric_overflow)
+    st = parse_widened(out, text, size, name, err);
+  return st;
 }
 
 lb_status lb__json_read(json_t **out, const char *path, size_t max_size, lb_error *err) {
@@ -154,15 +170,67 @@ static int add_to_buf(const char *bytes, size_t size, void *ctx) {
   return lb__buf_add(ctx, bytes, size) ? 0 : -1;
 }
 
+/* jansson prints 17 digits (1e-5 as 1.0000000000000001e-05); people and diffs want 1e-05. Appends
+ * the shortest text that reads back as the same double. */
+static void add_shortest_real(lb__buf *out, const char *number) {
+  double value = strtod(number, NULL);
+  char text[40];
+  for (int digits = 1; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, value);
+    if (strtod(text, NULL) == value) break;
+  }
+  lb__buf_add_text(out, text);
+  if (strpbrk(text, ".e") == NULL) lb__buf_add_text(out, ".0");
+}
+
+/* Copies JSON text that we have written, with every real shortened. */
+static bool shorten_reals(lb__buf *out, const char *text, size_t size) {
+  size_t i = 0;
+  while (i < size) {
+    size_t start = i;
+    bool real = false;
+    if (text[i] == '"') {
+      i = skip_string(text, size, i);
+    } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
+      i += number_length(text + i, size - i);
+      real = memchr(text + start, '.', i - start) || memchr(text + start, 'e', i - start);
+    } else {
+      i++;
+    }
+    if (real)
+      add_shortest_real(out, text + start);
+    else
+      lb__buf_add(out, text + start, i - start);
+  }
+  return !out->failed;
+}
+
 char *lb__json_text(const json_t *value, int indent) {
   size_t flags = JSON_ENCODE_ANY;
   if (indent > 0) flags |= JSON_INDENT((size_t)indent) | JSON_SORT_KEYS;
-  lb__buf text;
+  lb__buf text, shortened;
   lb__buf_init(&text, SIZE_MAX);
+  lb__buf_init(&shortened, SIZE_MAX);
   char *taken = NULL;
-  if (json_dump_callback(value, add_to_buf, &text, flags) == 0) taken = lb__buf_take(&text);
+  if (json_dump_callback(value, add_to_buf, &text, flags) == 0 &&
+      shorten_reals(&shortened, lb__buf_text(&text), text.size))
+    taken = lb__buf_take(&shortened);
   lb__buf_deinit(&text);
+  lb__buf_deinit(&shortened);
   return taken;
+}
+
+lb_status lb__json_save(const char *path, const json_t *value, lb_error *err) {
+  lb__save save = {0};
+  char *text = lb__json_text(value, 2);
+  if (text == NULL) return lb__fail_nomem(err, path);
+  lb_status st = lb__save_begin(&save, path, err);
+  if (st == LB_OK) st = lb__save_write(&save, text, strlen(text), err);
+  if (st == LB_OK) st = lb__save_write(&save, "\n", 1, err);
+  if (st == LB_OK) st = lb__save_commit(&save, err);
+  lb__save_abort(&save);
+  lb__free(text);
+  return st;
 }
 
 /* ---- typed members ---- */

@@ -19,8 +19,11 @@ lb_status lb__json_parse(json_t **out, const char *text, size_t size, const char
                          lb_error *err);
 lb_status lb__json_read(json_t **out, const char *path, size_t max_size, lb_error *err);
 
-/* A new NUL-terminated string; indent 0 = one line. Sorted keys when indent > 0. NULL: no memory */
+/* A new NUL-terminated string; indent 0 = one line. Sorted keys when indent > 0. Reals have as few
+ * digits as give the same number back. NULL: no memory */
 char *lb__json_text(const json_t *value, int indent);
+/* Saves atomically as Python's json.dumps(indent=2, sort_keys=True) + "\n" writes. */
+lb_status lb__json_save(const char *path, const json_t *value, lb_error *err);
 
 /* ---- typed members of an object. An absent or null key gives LB_OK and leaves *out alone when
  * `required` is false; wrong type is LB_E_FORMAT "name: key 'k': want an integer, found string".

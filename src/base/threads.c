@@ -47,14 +47,22 @@ int lb_threads_get(void) {
 
 /* ---- ThreadSanitizer does not see libgomp's barriers: tell it about fork and join ---- */
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) /* gcc */
+#define WATCHED
+#elif defined(__has_feature) /* clang */
+#if __has_feature(thread_sanitizer)
+#define WATCHED
+#endif
+#endif
+
+#ifdef WATCHED
 void __tsan_acquire(void *);
 void __tsan_release(void *);
-#define NOT_WATCHED       __attribute__((no_sanitize("thread")))
+#define JOIN_UNSEEN       __attribute__((no_sanitize("thread")))
 #define HAPPENS_BEFORE(p) __tsan_release(p)
 #define HAPPENS_AFTER(p)  __tsan_acquire(p)
 #else
-#define NOT_WATCHED
+#define JOIN_UNSEEN
 #define HAPPENS_BEFORE(p) ((void)0)
 #define HAPPENS_AFTER(p)  ((void)0)
 #endif
@@ -64,14 +72,13 @@ void __tsan_release(void *);
 /* Our own, because omp_get_thread_num() inside somebody else's parallel region may exceed
  * lb_threads_get(), and callers size their scratch by that. */
 static _Thread_local int thread_index;
-static _Thread_local bool inside_loop;
 
 int lb__thread_index(void) {
   return thread_index;
 }
 
 static bool runs_inline(int n_threads) {
-  return n_threads == 1 || inside_loop || omp_in_parallel();
+  return n_threads == 1 || omp_in_parallel();
 }
 
 typedef struct loop {
@@ -100,16 +107,14 @@ static void run_dynamic(loop *l) {
 /* OpenMP may grant fewer threads than asked for; every range still runs. */
 static void run_share(loop *l, int index, int n_threads) {
   thread_index = index;
-  inside_loop = true;
   if (l->dynamic)
     run_dynamic(l);
   else
     for (int64_t i = index; i < l->n_ranges; i += n_threads) run_fixed(l, i);
-  inside_loop = false;
   thread_index = 0;
 }
 
-NOT_WATCHED static void run_parallel(loop *l, int n_threads) {
+JOIN_UNSEEN static void run_parallel(loop *l, int n_threads) {
   HAPPENS_BEFORE(l);
 #pragma omp parallel num_threads(n_threads)
   {
