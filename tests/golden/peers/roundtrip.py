@@ -30,11 +30,12 @@ TOLERANCES = {
     # llama.cpp looks tanh-GELU up in a float16 table: 3.3e-2 was seen after seven layers
     ("llama.cpp, GELU", "f32"): ("logits", 1e-1),
     # llama.cpp rounds activations to the type of the weights (f16, bf16) or to 8 bits per block of
-    # 32 (q8_0, q4_0); we do not: these compare two roundings of the same model
-    ("llama.cpp", "f16"): ("kl", 1e-4),
-    ("llama.cpp", "bf16"): ("kl", 2e-3),
-    ("llama.cpp", "q8_0"): ("kl", 5e-3),
-    ("llama.cpp", "q4_0"): ("kl", 5e-3),
+    # 32 (q8_0, q4_0); we do not. Seen with files of the official gguf package against their exact
+    # weights in Transformers: 6e-6, 6e-4, 3e-3, 4e-3
+    ("llama.cpp", "f16"): ("kl", 5e-5),
+    ("llama.cpp", "bf16"): ("kl", 3e-3),
+    ("llama.cpp", "q8_0"): ("kl", 1.5e-2),
+    ("llama.cpp", "q4_0"): ("kl", 2e-2),
     # Transformers computes in float32 with the very weights that the GGUF holds
     ("Transformers", "f32"): ("logits", 2e-4),
     ("Transformers", "f16"): ("logits", 2e-4),
@@ -85,6 +86,17 @@ class Limbeck:
 
     def tokenize(self, model, texts):
         return [row["ids"] for row in self.run("tokenize", model, "--json", lines=[{"text": t} for t in texts])]
+
+
+def without_repacking():
+    """llama.cpp's repacked Q8_0 and Q4_0 kernels crash on matrices with few rows (seen with 0.3.36)."""
+    params = default_params()
+    params.use_extra_bufts = False
+    return params
+
+
+default_params = llama_cpp.llama_cpp.llama_model_default_params
+llama_cpp.llama_cpp.llama_model_default_params = without_repacking
 
 
 class LlamaCpp:
