@@ -242,7 +242,11 @@ bool lb__jcontains(lb__jrun *r, lb__jval container, lb__jval item) {
   return false;
 }
 
-static lb__jlist *iterate_string(lb__jrun *r, const lb__jstr *s) {
+/* The characters of a Markup are plain strings. */
+static lb__jlist *iterate_string(lb__jrun *r, const lb__jstr *text) {
+  lb__jstr plain = *text;
+  const lb__jstr *s = &plain;
+  plain.is_markup = false;
   lb__jval list = lb__jnew_list(r, LB__J_PLAIN_LIST, s->n_chars);
   if (list.kind != LB__J_LIST) return NULL;
   for (size_t at = 0; at < s->size;) {
