@@ -153,6 +153,11 @@ static int compare_numbers(lb__jval a, lb__jval b) {
   return (x > y) - (x < y);
 }
 
+/* Comparing and hashing long strings costs what it reads. */
+static bool charge_text(lb__jrun *r, lb__jval v) {
+  return v.kind != LB__J_STRING || lb__jcharge(r, v.s->size / 16);
+}
+
 static bool equal_at(lb__jrun *r, lb__jval a, lb__jval b, int depth);
 
 static bool equal_lists(lb__jrun *r, const lb__jlist *a, const lb__jlist *b, int depth) {
@@ -174,7 +179,7 @@ static bool equal_dicts(lb__jrun *r, const lb__jdict *a, const lb__jdict *b, int
 }
 
 static bool equal_at(lb__jrun *r, lb__jval a, lb__jval b, int depth) {
-  if (!lb__jcharge(r, 1)) return false;
+  if (!lb__jcharge(r, 1) || !charge_text(r, a)) return false;
   if (depth > LB__JMAX_VALUE_DEPTH) {
     lb__jfail(r, LB_E_LIMIT, "values nested too deeply to compare");
     return false;
@@ -196,7 +201,7 @@ bool lb__jequal(lb__jrun *r, lb__jval a, lb__jval b) {
 }
 
 static int compare_at(lb__jrun *r, lb__jval a, lb__jval b, const char *op, int depth) {
-  if (!lb__jcharge(r, 1)) return 0;
+  if (!lb__jcharge(r, 1) || !charge_text(r, a)) return 0;
   if (lb__jis_number(a) && lb__jis_number(b)) return compare_numbers(a, b);
   if (a.kind == LB__J_STRING && b.kind == LB__J_STRING) return lb__jstr_compare(a.s, b.s);
   bool lists = a.kind == LB__J_LIST && b.kind == LB__J_LIST && a.list->flavor == b.list->flavor &&
@@ -232,6 +237,7 @@ bool lb__jcontains(lb__jrun *r, lb__jval container, lb__jval item) {
   uint64_t hash;
   if (container.kind == LB__J_STRING) return string_contains(r, container, item);
   if (container.kind == LB__J_DICT) {
+    if (!charge_text(r, item)) return false;
     if (!lb__jhash(item, &hash))
       lb__jfail(r, LB_E_ARG, "unhashable type: '%s'", lb__jtype_name(item));
     return lb__jdict_get(container.dict, item) != NULL;
@@ -375,7 +381,7 @@ lb__jval lb__jnew_dict(lb__jrun *r) {
 
 bool lb__jdict_put(lb__jrun *r, lb__jdict *d, lb__jval key, lb__jval value) {
   uint64_t hash;
-  if (!lb__jcharge(r, 1)) return false;
+  if (!lb__jcharge(r, 1) || !charge_text(r, key)) return false;
   if (!lb__jhash(key, &hash)) {
     lb__jfail(r, LB_E_ARG, "unhashable type: '%s'", lb__jtype_name(key));
     return false;

@@ -142,6 +142,9 @@ static char *repeated(const char *begin, const char *middle, size_t n, const cha
   return s;
 }
 
+/* Long strings must not make single steps slow. */
+#define BIG "{% set a = 'x' * 9999999 %}{% set b = 'x' * 9999999 %}{% set d = {'k': 1} %}"
+
 static void hostile_templates_end_in_an_error(void **state) {
   (void)state;
   lb_chat_text *text;
@@ -169,6 +172,16 @@ static void hostile_templates_end_in_an_error(void **state) {
        "{{ ns.x == [[[]]] or ns.x == ns.x }}",
        LB_E_LIMIT},
       {"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}", LB_E_LIMIT},
+      {BIG
+       "{% for i in range(99999) %}{% for j in range(99) %}{% if a == b %}{% endif %}{% endfor %}"
+       "{% endfor %}",
+       LB_E_LIMIT},
+      {BIG "{% for i in range(99999) %}{% for j in range(99) %}{% if d[a] %}{% endif %}{% endfor %}"
+           "{% endfor %}",
+       LB_E_LIMIT},
+      {BIG "{% for i in range(99999) %}{% for j in range(99) %}{% if a.endswith(b) %}{% endif %}"
+           "{% endfor %}{% endfor %}",
+       LB_E_LIMIT},
       {"{{ 2 ** 64 }}", LB_E_LIMIT},
       {"{{ 9223372036854775807 + 1 }}", LB_E_LIMIT},
       {"{{ -9223372036854775807 - 9 }}", LB_E_LIMIT},
