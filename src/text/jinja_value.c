@@ -314,8 +314,8 @@ static bool hash_at(lb__jval v, uint64_t *hash, int depth) {
       mixed = mixed * 0x9E3779B97F4A7C15u + one;
     }
     *hash = mixed;
-  } else if (v.kind == LB__J_NONE) {
-    *hash = 77;
+  } else if (v.kind == LB__J_NONE || v.kind == LB__J_UNDEFINED) {
+    *hash = 77 + (v.kind == LB__J_NONE);
   } else {
     return false;
   }
@@ -331,7 +331,7 @@ static bool same_key(lb__jval a, lb__jval b) {
   if (a.kind == LB__J_STRING && b.kind == LB__J_STRING) return lb__jstr_compare(a.s, b.s) == 0;
   if (lb__jis_number(a) && lb__jis_number(b)) return compare_numbers(a, b) == 0;
   if (a.kind != b.kind) return false;
-  if (a.kind != LB__J_LIST) return a.kind == LB__J_NONE;
+  if (a.kind != LB__J_LIST) return a.kind == LB__J_NONE || a.kind == LB__J_UNDEFINED;
   if (a.list->n != b.list->n) return false;
   for (size_t i = 0; i < a.list->n; i++)
     if (!same_key(a.list->values[i], b.list->values[i])) return false;
