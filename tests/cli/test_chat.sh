@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # limbeck chat from a script: every line is a turn, and the history reaches the model.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models

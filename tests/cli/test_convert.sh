@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # limbeck convert: there and back, checked by itself, and never over something that is there.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # limbeck generate: the JSON contract, with tokens from Transformers (tests/golden/data/expected).
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models

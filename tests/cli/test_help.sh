@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # Help, man page and completion: there for every verb, and made from the same tables.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # limbeck inspect: tables for people, one object for programs, tokenizers alone, bad files.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # docs/limbeck.1 is what `limbeck help --man` prints. After a change of options:
 #     build/limbeck help --man > docs/limbeck.1
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"

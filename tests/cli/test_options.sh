@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # The rules of options: three spellings, precedence, "did you mean", values refused by name.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # limbeck score: the JSON contract, and that its numbers agree with each other and with generate.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 # limbeck tokenize: the JSON contract, with ids from Hugging Face tokenizers (tests/golden/data).
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models
