@@ -18,6 +18,7 @@ typedef struct generate_args {
   int64_t batch_size;
 } generate_args;
 
+#define NEW_TOKENS   "128"
 #define FIELD(field) offsetof(generate_args, field)
 static const option generate_options[] = {
     {.name = "prompt",
@@ -62,8 +63,8 @@ static const option generate_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(no_special),
      .help = "add no special tokens (such as BOS) to the prompt"},
-    GENERATION_OPTIONS(generate_args, generation, "128"),
-    BEAM_OPTIONS(generate_args, generation),
+#include "generation_options.def"
+#include "beam_options.def"
     {0}};
 
 typedef struct generate_run {

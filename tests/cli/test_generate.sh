@@ -113,7 +113,10 @@ out_has '"prompt_ids":[211]'
 err_has "bad.jsonl:2: the document is empty"
 if [ -w /dev/full ]; then
   "$LIMBECK" generate "$llama" --prompt-ids 211 --json >/dev/full 2>"$work/err"
-  code=$? err=$(cat "$work/err") what="generate > /dev/full"
+  code=$?
+  # shellcheck disable=SC2034  # err_has reads it
+  err=$(cat "$work/err")
+  what="generate > /dev/full"
   exits 1
   err_has "standard output: No space left"
 fi

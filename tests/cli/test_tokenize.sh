@@ -65,7 +65,7 @@ run tokenize "$llama" --json --chat <<'END'
 {"messages":[{"role":"user","content":"<|eot_id|>"}]}
 END
 exits 0
-count=$(printf '%s\n' "$out" | sed 's/.*"ids"//' | tr ',[]' '\n\n\n' | grep -cx 301)
+count=$(printf '%s\n' "$out" | sed 's/.*"ids"//' | tr -c 0-9 "\n" | grep -cx 301)
 [ "$count" = 1 ] || fail "$what: user text became a control token: $out"
 printf '{%% for m in messages %%}<{{ m.content }}>{%% endfor %%}' >"$work/own.jinja"
 run tokenize "$llama" --json --template "$work/own.jinja" <<END
@@ -105,7 +105,7 @@ first='{"ids":[1]}'
 bad "ids: want a list of numbers" '{"text":"a"}' --decode
 bad "ids[1]: want a token id" '{"ids":[1,-1]}' --decode
 bad "ids[0]: want a token id" '{"ids":[1.5]}' --decode
-bad "302" '{"ids":[302]}' --decode
+bad "token id 302" '{"ids":[302]}' --decode
 run tokenize "$llama" --decode 1,x
 exits 2
 run tokenize "$llama" --input "$work/none"
