@@ -3,12 +3,12 @@
 # limbeck convert: there and back, checked by itself, and never over something that is there.
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models
-prompt=58,30,165,173,71,229,226,26,30,150,149,295
+prompt=58,30,165,173,71,229,226,26,30,150,149,2
 
 score() { "$LIMBECK" score "$1" --top 2 --json --input "$work/in.jsonl"; }
 echo "{\"ids\":[$prompt]}" >"$work/in.jsonl"
 
-for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied gemma3-linear; do
+for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral; do
   source=$models/$name
   [ -d "$source" ] || continue
   want=$(score "$source")
@@ -22,11 +22,14 @@ for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied gemma3-linear; do
   [ "$(score "$work/$name-back")" = "$want" ] || fail "$name: there and back changed the predictions"
 done
 
+# ---- other number formats: what was measured stays within what was promised ----
 for type in f16 bf16 q8_0 q4_0; do
-  # rows of 32 and more: block types need them
-  run convert "$models/llama-tied-gqa" "$work/$type.gguf" --type $type --json
-  [ "$code" = 0 ] || [ "$type" = q8_0 ] || [ "$type" = q4_0 ] || fail "$what: $err"
-  [ "$code" = 0 ] || err_has "32"
+  name=$(echo $type | tr '[:lower:]' '[:upper:]')
+  run convert "$models/llama-bf16-shards" "$work/$type.gguf" --type $type --json
+  exits 0
+  out_has "\"dtype\":\"$name\",\"same_ids\":true"
+  run inspect "$work/$type.gguf"
+  out_has "$name "
 done
 run convert "$models/llama-tied-gqa" "$work/half" --dtype bf16 --no-check
 exits 0
@@ -42,6 +45,9 @@ exits 0
 err_is_empty
 run convert "$models/llama-tied-gqa" "$work/q" --type q4_0
 [ "$code" != 0 ] || fail "$what: a folder cannot hold Q4_0"
+run convert "$models/gemma3-linear" "$work/x.gguf"
+exits 1
+err_has "gemma3"
 run convert "$work/none" "$work/x.gguf"
 [ "$code" != 0 ] || fail "$what: succeeded"
 [ ! -e "$work/x.gguf" ] || fail "a failed conversion left a file"
