@@ -29,11 +29,22 @@ bool lb__jcharge(lb__jrun *r, size_t n) {
   return true;
 }
 
+/* An arena that is full and a machine that is full look the same; the budget tells them apart. */
+static bool is_above_budget(const lb__arena *a, size_t n, size_t size) {
+  size_t bytes;
+  if (!lb__ck_mul(&bytes, n, size)) return true;
+  return a->held >= a->budget || bytes > a->budget - a->held;
+}
+
 void *lb__jalloc(lb__jrun *r, size_t n, size_t size) {
   if (r->status != LB_OK) return NULL;
   void *p = lb__arena_new(r->arena, n, size);
-  if (p == NULL) lb__jfail(r, LB_E_NOMEM, "out of memory, or above the limit of one rendering");
-  return p;
+  if (p != NULL) return p;
+  if (is_above_budget(r->arena, n, size))
+    lb__jfail(r, LB_E_LIMIT, "wants more than %zu MiB of memory", r->arena->budget >> 20);
+  else
+    lb__jfail(r, LB_E_NOMEM, "out of memory");
+  return NULL;
 }
 
 /* ---- lists ---- */
