@@ -182,6 +182,23 @@ float **golden_all_logits(lb_model *model, const lb_prompt *documents, size_t n_
   return logits;
 }
 
+double golden_mean_kl(const golden_logits *want, const float *got, size_t vocab) {
+  size_t common = vocab < want->vocab_size ? vocab : want->vocab_size;
+  double sum = 0;
+  for (size_t t = 0; t < want->n_ids; t++) {
+    const float *x = want->logits + t * want->vocab_size, *y = got + t * vocab;
+    double zx = 0, zy = 0, kl = 0;
+    for (size_t i = 0; i < common; i++) {
+      zx += exp((double)x[i]);
+      zy += exp((double)y[i]);
+    }
+    for (size_t i = 0; i < common; i++)
+      kl += exp((double)x[i]) / zx * ((double)x[i] - log(zx) - (double)y[i] + log(zy));
+    sum += kl;
+  }
+  return sum / (double)want->n_ids;
+}
+
 /* ---- JSON ---- */
 
 int32_t *golden_ids(const json_t *list, size_t *n) {

@@ -42,6 +42,11 @@ typedef struct golden_logits {
 void golden_logits_load(golden_logits *g, const char *name, int k);
 void golden_logits_unload(golden_logits *g);
 
+/* Kullback-Leibler divergence from the expected to the given distribution, mean over positions: one
+ * number that rounding of weights moves little and a wrong permutation moves a lot. GGUF drops the
+ * padding of a vocabulary, so only the ids of both take part. */
+double golden_mean_kl(const golden_logits *want, const float *got, size_t vocab);
+
 /* ---- helpers ---- */
 /* Opens a model or fails with the library's message. */
 lb_model *golden_open(const char *path, lb_precision precision);

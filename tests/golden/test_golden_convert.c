@@ -54,26 +54,6 @@ static void must_convert(const char *from, const char *to, lb_dtype dtype) {
   if (convert(from, to, dtype, &err) != LB_OK) fail_msg("%s -> %s: %s", from, to, err.message);
 }
 
-/* Kullback-Leibler divergence from the expected to the given distribution, mean over positions: one
- * number that rounding of weights moves little and a wrong permutation moves a lot. GGUF drops the
- * padding of a vocabulary, so only the ids of both take part. */
-static double mean_kl(const golden_logits *want, const float *got, size_t vocab) {
-  size_t common = vocab < want->vocab_size ? vocab : want->vocab_size;
-  double sum = 0;
-  for (size_t t = 0; t < want->n_ids; t++) {
-    const float *x = want->logits + t * want->vocab_size, *y = got + t * vocab;
-    double zx = 0, zy = 0, kl = 0;
-    for (size_t i = 0; i < common; i++) {
-      zx += exp((double)x[i]);
-      zy += exp((double)y[i]);
-    }
-    for (size_t i = 0; i < common; i++)
-      kl += exp((double)x[i]) / zx * ((double)x[i] - log(zx) - (double)y[i] + log(zy));
-    sum += kl;
-  }
-  return sum / (double)want->n_ids;
-}
-
 static double largest_difference(const golden_logits *want, const float *got, size_t vocab) {
   size_t common = vocab < want->vocab_size ? vocab : want->vocab_size;
   double worst = 0;
@@ -131,7 +111,7 @@ static void check_rounded(const golden_model *m, const char *scratch, const gold
     snprintf(name, sizeof name, "%s.gguf", types[i].name);
     char *path = scratch_path(scratch, name);
     must_convert(m->folder, path, types[i].dtype);
-    must_measure(types[i].name, path, want, mean_kl, types[i].kl);
+    must_measure(types[i].name, path, want, golden_mean_kl, types[i].kl);
     free(path);
   }
 }

@@ -6,6 +6,7 @@
 
 #include "tolerances.h"
 
+#include <limbeck/chat.h>
 #include <limbeck/generate.h>
 #include <limbeck/tokenizer.h>
 
@@ -23,7 +24,6 @@ typedef struct real_model {
   char *path; /* of the GGUF file */
   json_t *expected;
   lb_model *model;
-  lb_tokenizer *tokenizer;
 } real_model;
 
 static char *gguf_path(const json_t *expected) {
@@ -37,7 +37,6 @@ static char *gguf_path(const json_t *expected) {
 }
 
 static int real_open(void **state) {
-  lb_error err;
   real_model *m = calloc(1, sizeof *m);
   if (m == NULL) return -1;
   m->name = *state;
@@ -46,19 +45,66 @@ static int real_open(void **state) {
   free(json);
   m->path = gguf_path(m->expected);
   m->model = golden_open(m->path, LB_PRECISION_F32);
-  if (lb_tokenizer_open(&m->tokenizer, m->path, &err) != LB_OK) fail_msg("%s", err.message);
   *state = m;
   return 0;
 }
 
 static int real_close(void **state) {
   real_model *m = *state;
-  lb_tokenizer_free(m->tokenizer);
   lb_model_free(m->model);
   json_decref(m->expected);
   free(m->path);
   free(m);
   return 0;
+}
+
+/* ---- text ---- */
+
+static void check_ids(lb_tokenizer *tokenizer, const json_t *fixture) {
+  lb_error err;
+  int32_t *ids;
+  size_t n;
+  const char *text = json_string_value(json_object_get(fixture, "text"));
+  lb_encode_options options = lb_encode_options_default();
+  options.add_special_tokens =
+      json_object_get(fixture, "messages") == NULL; /* a template writes its own */
+  if (lb_tokenizer_encode(tokenizer, text, strlen(text), &options, &ids, &n, &err) != LB_OK)
+    fail_msg("%s: %s", text, err.message);
+  golden_assert_ids(text, json_object_get(fixture, "ids"), ids, n);
+  lb_ids_free(ids);
+}
+
+static void check_chat(const char *path, const json_t *fixture) {
+  lb_error err;
+  lb_chat_template *template;
+  lb_chat_text *text;
+  json_t *request = json_pack("{s:O,s:b}", "messages", json_object_get(fixture, "messages"),
+                              "add_generation_prompt", 1);
+  char *json = json_dumps(request, 0);
+  if (lb_chat_template_open(&template, path, NULL, &err) != LB_OK) fail_msg("%s", err.message);
+  if (lb_chat_render(&text, template, json, strlen(json), NULL, &err) != LB_OK)
+    fail_msg("%s", err.message);
+  assert_string_equal(text->text, json_string_value(json_object_get(fixture, "text")));
+  lb_chat_text_free(text);
+  lb_chat_template_free(template);
+  free(json);
+  json_decref(request);
+}
+
+static void texts_agree(void **state) {
+  const real_model *m = *state;
+  lb_error err;
+  lb_tokenizer *tokenizer;
+  size_t i;
+  json_t *fixture;
+  if (lb_tokenizer_open(&tokenizer, m->path, &err) != LB_OK) fail_msg("%s", err.message);
+  json_array_foreach(json_object_get(m->expected, "prompts"), i, fixture) {
+    check_ids(tokenizer, fixture);
+    if (json_object_get(fixture, "messages") != NULL) check_chat(m->path, fixture);
+  }
+  json_array_foreach(json_object_get(m->expected, "long"), i, fixture)
+      check_ids(tokenizer, fixture);
+  lb_tokenizer_free(tokenizer);
 }
 
 /* ---- every position ---- */
@@ -125,8 +171,7 @@ static lb_generation *generate(const real_model *m, const lb_prompt *prompt, lb_
   lb_generation *g;
   o->eos_ids = eos;
   o->n_eos_ids = n_eos;
-  if (lb_generate(&g, m->model, m->tokenizer, prompt, 1, o, &err) != LB_OK)
-    fail_msg("%s", err.message);
+  if (lb_generate(&g, m->model, NULL, prompt, 1, o, &err) != LB_OK) fail_msg("%s", err.message);
   return g;
 }
 
@@ -213,8 +258,9 @@ static int fixtures_present(void) {
 int main(void) {
   if (!fixtures_present()) return SKIPPED;
   const struct CMUnitTest tests[] = {
-      CASE(positions_agree, 0), CASE(greedy_answers_agree, 0), CASE(beams_agree, 0),
-      CASE(positions_agree, 1), CASE(greedy_answers_agree, 1), CASE(beams_agree, 1),
+      CASE(texts_agree, 0),          CASE(positions_agree, 0), CASE(greedy_answers_agree, 0),
+      CASE(beams_agree, 0),          CASE(texts_agree, 1),     CASE(positions_agree, 1),
+      CASE(greedy_answers_agree, 1), CASE(beams_agree, 1),
   };
   return cmocka_run_group_tests_name("real models", tests, NULL, NULL);
 }
