@@ -180,12 +180,12 @@ double op_results_error(const op_result *got, const op_result *wanted, lb_tolera
 /* Scratch exactly as large as asked for, filled with NaN. */
 #define RUN(op, args)                                                                              \
   do {                                                                                             \
-    size_t scratch_size = table->op##_workspace != NULL ? table->op##_workspace(&(args)) : 0;              \
+    size_t scratch_size = table->op##_workspace != NULL ? table->op##_workspace(&(args)) : 0;      \
     void *scratch = NULL;                                                                          \
     if (scratch_size > 0) {                                                                        \
-      scratch = aligned_alloc(64, (scratch_size + 63) / 64 * 64);                                          \
+      scratch = aligned_alloc(64, (scratch_size + 63) / 64 * 64);                                  \
       assert_non_null(scratch);                                                                    \
-      memset(scratch, 0xFF, scratch_size);                                                                 \
+      memset(scratch, 0xFF, scratch_size);                                                         \
     }                                                                                              \
     result->status = table->op(&(args), scratch);                                                  \
     free(scratch);                                                                                 \

@@ -93,7 +93,8 @@ static void check_threads(const char *set) {
     for (int threads = 2; threads <= 5; threads++) {
       lb_threads_set(threads);
       op_cases[i].run(&op_cases[i], &table, &many);
-      if (!op_results_agree(&many, &one, (lb_tolerance)LB_TOL_EXACT, why)) fail_case(set, &op_cases[i], why);
+      if (!op_results_agree(&many, &one, (lb_tolerance)LB_TOL_EXACT, why))
+        fail_case(set, &op_cases[i], why);
       op_result_deinit(&many);
     }
     op_result_deinit(&one);
