@@ -10,12 +10,12 @@
 #define BYTES_BY_REGEX                                                                             \
   "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
 #define SPLIT(regex)                                                                               \
-  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex                                             \
+  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex                                            \
   "\"},\"behavior\":\"Isolated\",\"invert\":false}"
 #define SEQUENCE(parts) "{\"type\":\"Sequence\",\"pretokenizers\":[" parts "]}"
-#define DIGITS "{\"type\":\"Digits\",\"individual_digits\":true}"
-#define NFC "{\"type\":\"NFC\"}"
-#define NONE "null"
+#define DIGITS          "{\"type\":\"Digits\",\"individual_digits\":true}"
+#define NFC             "{\"type\":\"NFC\"}"
+#define NONE            "null"
 
 /* Patterns as they stand in JSON: every backslash doubled, quotes escaped; then once more for C. */
 #define ENGLISH "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -25,26 +25,31 @@
 #define UPPER "[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
 #define LOWER "[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
 #define O200K(digits)                                                                              \
-  "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "*" LOWER "+" ENGLISH "?|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER   \
-  "+" LOWER "*" ENGLISH "?|" digits                                                                \
+  "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "*" LOWER "+" ENGLISH                                     \
+  "?|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "+" LOWER "*" ENGLISH "?|" digits                       \
   "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define THREE_DIGITS "\\\\p{N}{1,3}"
-#define ONE_DIGIT "\\\\p{N}"
+#define ONE_DIGIT    "\\\\p{N}"
 #define DEEPSEEK_WORDS                                                                             \
-  "[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?"  \
+  "[!\\\"#$%&'()*+,\\\\-./"                                                                        \
+  ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?"                  \
   "[\\\\p{L}\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\r\\n]*|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define EAST_ASIAN "[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+"
 
 static const lb__pre_tokenizer_row rows[] = {
-    {"gpt-2", " default phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe exaone4 mpt olmo jais gpt2 ",
+    {"gpt-2",
+     " default phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe exaone4 mpt olmo "
+     "jais gpt2 ",
      NONE, BYTES_BY_REGEX, false},
     {"llama-bpe", " llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 ", NONE,
      SEQUENCE(SPLIT(LLAMA3(THREE_DIGITS)) "," BYTES), true},
-    {"qwen2", " deepseek-r1-qwen megrez ", NFC, SEQUENCE(SPLIT(LLAMA3(ONE_DIGIT)) "," BYTES), false},
-    {"smollm", " starcoder refact command-r codeshell ", NONE,
-     SEQUENCE(DIGITS "," BYTES_BY_REGEX), false},
+    {"qwen2", " deepseek-r1-qwen megrez ", NFC, SEQUENCE(SPLIT(LLAMA3(ONE_DIGIT)) "," BYTES),
+     false},
+    {"smollm", " starcoder refact command-r codeshell ", NONE, SEQUENCE(DIGITS "," BYTES_BY_REGEX),
+     false},
     {"deepseek-v3", " hunyuan-dense ", "{\"type\":\"Sequence\",\"normalizers\":[]}",
-     SEQUENCE(SPLIT(THREE_DIGITS) "," SPLIT(EAST_ASIAN) "," SPLIT(DEEPSEEK_WORDS) "," BYTES), false},
+     SEQUENCE(SPLIT(THREE_DIGITS) "," SPLIT(EAST_ASIAN) "," SPLIT(DEEPSEEK_WORDS) "," BYTES),
+     false},
     {"dbrx", " smaug-bpe ", NONE, SEQUENCE(SPLIT(LLAMA3(THREE_DIGITS)) "," BYTES), false},
     {"stablelm2", " olmo2 hunyuan ", NFC, SEQUENCE(SPLIT(LLAMA3(ONE_DIGIT)) "," BYTES), false},
     {"gpt-4o", " llama4 ", NONE, SEQUENCE(SPLIT(O200K(THREE_DIGITS)) "," BYTES), false},
@@ -73,12 +78,12 @@ const lb__pre_tokenizer_row *lb__pre_tokenizer_find(const char *name) {
 static json_t *parse(const char *text) {
   json_t *value = NULL;
   return lb__json_parse(&value, text, strlen(text), "pre-tokenizer table", NULL) == LB_OK ? value
-                                                                                         : NULL;
+                                                                                          : NULL;
 }
 
 lb_status lb__pre_tokenizer_config(json_t **out, const lb__pre_tokenizer_row *row, lb_error *err) {
-  static const char rest[] =
-      "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":true}";
+  static const char rest[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":"
+                             "false,\"use_regex\":true}";
   *out = json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:o, s:o,"
                    " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:n, s:n}}",
                    "version", "1.0", "truncation", "padding", "added_tokens", "normalizer",

@@ -7,9 +7,9 @@
 
 typedef struct lb__pre_tokenizer_row {
   const char *name;
-  const char *aliases;      /* separated by spaces, with one before and behind; NULL: none */
-  const char *normalizer;   /* JSON */
-  const char *pre_tokenizer;/* JSON */
+  const char *aliases;       /* separated by spaces, with one before and behind; NULL: none */
+  const char *normalizer;    /* JSON */
+  const char *pre_tokenizer; /* JSON */
   bool ignore_merges;
 } lb__pre_tokenizer_row;
 
