@@ -112,29 +112,35 @@ static json_t *simplify(json_t *part, const char *list_key) {
   return only;
 }
 
-static bool same_pipeline(const json_t *config, const lb__pre_tokenizer_row *row) {
-  static const char *const keys[][2] = {{"normalizer", "normalizers"},
-                                        {"pre_tokenizer", "pretokenizers"}};
-  bool same = true;
-  for (int i = 0; i < 2 && same; i++) {
-    json_t *found = json_object_get(config, keys[i][0]);
-    json_t *mine = simplify(found != NULL ? json_deep_copy(found) : json_null(), keys[i][1]);
-    json_t *theirs = simplify(parse(i == 0 ? row->normalizer : row->pre_tokenizer), keys[i][1]);
-    same = mine != NULL && theirs != NULL && json_equal(mine, theirs);
-    json_decref(mine);
-    json_decref(theirs);
-  }
-  return same;
+static lb_status compare_part(bool *same, const json_t *config, const char *key,
+                              const char *list_key, const char *row_text, lb_error *err) {
+  json_t *found = json_object_get(config, key);
+  json_t *mine = simplify(found != NULL ? json_deep_copy(found) : json_null(), list_key);
+  json_t *theirs = simplify(parse(row_text), list_key);
+  lb_status st = mine != NULL && theirs != NULL ? LB_OK : lb__fail_nomem(err, key);
+  if (st == LB_OK) *same = json_equal(mine, theirs);
+  json_decref(mine);
+  json_decref(theirs);
+  return st;
 }
 
-const lb__pre_tokenizer_row *lb__pre_tokenizer_identify(const json_t *config) {
+lb_status lb__pre_tokenizer_identify(const lb__pre_tokenizer_row **out, const json_t *config,
+                                     lb_error *err) {
   bool ignore_merges =
       json_is_true(json_object_get(json_object_get(config, "model"), "ignore_merges"));
-  const lb__pre_tokenizer_row *found = NULL;
+  *out = NULL;
   for (int i = 0; i < N_ROWS; i++) {
-    if (!same_pipeline(config, &rows[i])) continue;
-    if (rows[i].ignore_merges == ignore_merges) return &rows[i];
-    if (found == NULL) found = &rows[i];
+    bool same = false, same_normalizer = false;
+    lb_status st = compare_part(&same, config, "pre_tokenizer", "pretokenizers",
+                                rows[i].pre_tokenizer, err);
+    if (st == LB_OK && same)
+      st = compare_part(&same_normalizer, config, "normalizer", "normalizers", rows[i].normalizer,
+                        err);
+    if (st != LB_OK) return st;
+    if (!same || !same_normalizer) continue;
+    bool exact = rows[i].ignore_merges == ignore_merges;
+    if (exact || *out == NULL) *out = &rows[i];
+    if (exact) break;
   }
-  return found;
+  return LB_OK;
 }

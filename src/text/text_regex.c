@@ -65,6 +65,12 @@ static bool put_set(rewriter *r, const char *set, bool negated) {
   return r->in_class || lb__buf_add_text(r->out, "]");
 }
 
+/* A set that lacks a part for want of memory must not become a pattern. */
+static void close_set(rewriter *r, lb__buf *set) {
+  r->out->failed = r->out->failed || set->failed;
+  lb__buf_deinit(set);
+}
+
 static void put_word_set(rewriter *r, bool negated) {
   lb__buf set;
   lb__buf_init(&set, MAX_PATTERN);
@@ -73,7 +79,7 @@ static void put_word_set(rewriter *r, bool negated) {
   for (size_t i = 0; i < sizeof newer / sizeof newer[0]; i++)
     lb__unicode_newer_ranges(&set, newer[i], strlen(newer[i]));
   if (!put_set(r, lb__buf_text(&set), negated)) lb__buf_add_text(r->out, "\\W");
-  lb__buf_deinit(&set);
+  close_set(r, &set);
 }
 
 /* \p{Name}, \P{Name}, \p{^Name}: p stands on the letter. */
@@ -94,7 +100,7 @@ static void put_property(rewriter *r) {
   lb__unicode_newer_ranges(&set, name, (size_t)(close - name));
   if (!put_set(r, lb__buf_text(&set), negated)) /* newer characters are not worth an error */
     lb__buf_printf(r->out, "\\P{%.*s}", (int)(close - name), name);
-  lb__buf_deinit(&set);
+  close_set(r, &set);
   r->p = close + 1;
 }
 
@@ -118,7 +124,7 @@ static lb_status put_escape(rewriter *r, const char *where, lb_error *err) {
     lb__buf_add_text(&set, "\\p{Nd}");
     lb__unicode_newer_ranges(&set, "Nd", 2);
     if (!put_set(r, lb__buf_text(&set), c == 'D')) lb__buf_add_text(r->out, "\\P{Nd}");
-    lb__buf_deinit(&set);
+    close_set(r, &set);
   } else if (c == 'h' || c == 'H') { /* a hexadecimal digit to Oniguruma, a blank to PCRE2 */
     if (!put_set(r, "0-9a-fA-F", c == 'H'))
       return lb__fail(err, LB_E_UNSUPPORTED, "%s: \\H inside [...] is not supported", where);
@@ -179,6 +185,7 @@ lb_status lb__regex_new(lb__regex **out, const char *pattern, size_t size, const
   regex->code = pcre2_compile((PCRE2_SPTR)lb__buf_text(&text), text.size,
                               PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
                               &code, &offset, regex->compile);
+  if (regex->code == NULL && code == PCRE2_ERROR_HEAP_FAILED) goto nomem;
   if (regex->code == NULL) {
     PCRE2_UCHAR message[128];
     pcre2_get_error_message(code, message, sizeof message);
@@ -186,7 +193,9 @@ lb_status lb__regex_new(lb__regex **out, const char *pattern, size_t size, const
                   (const char *)message);
     goto fail;
   }
-  regex->jit = pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE) == 0;
+  code = pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
+  if (code == PCRE2_ERROR_NOMEMORY) goto nomem;
+  regex->jit = code == 0; /* else this CPU has none: the interpreter gives the same answers */
   lb__buf_deinit(&text);
   *out = regex;
   return LB_OK;

@@ -201,14 +201,16 @@ lb_status lb__tokenizer_set_gguf(lb__gguf_writer *w, const lb_tokenizer *t, size
     return lb__fail(err, LB_E_ARG, "tokenizer: %d ids, but the model has %zu embedding rows",
                     t->n_ids, n_rows);
   gguf_export e = {.t = t, .n = n_rows, .sentencepiece = t->bpe.byte_fallback};
-  const lb__pre_tokenizer_row *row = e.sentencepiece ? NULL : lb__pre_tokenizer_identify(t->config);
+  const lb__pre_tokenizer_row *row = NULL;
+  lb_status st = e.sentencepiece ? LB_OK : lb__pre_tokenizer_identify(&row, t->config, err);
+  if (st != LB_OK) return st;
   if (row == NULL && !e.sentencepiece)
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "tokenizer: llama.cpp has no name for this normalizer and pre-tokenizer; it "
                     "knows %s",
                     lb__pre_tokenizer_known());
   lb__arena_init(&e.arena, 0);
-  lb_status st = set_keys(w, &e, row != NULL ? row->name : "default", err);
+  st = set_keys(w, &e, row != NULL ? row->name : "default", err);
   lb__free(e.tokens);
   lb__free(e.merges);
   lb__free(e.types);

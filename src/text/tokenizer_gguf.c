@@ -237,9 +237,10 @@ static json_t *sentencepiece_config(const gguf_vocabulary *v, const char *unk) {
   json_t *decoders =
       json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String", MARK,
                 "content", " ", "type", "ByteFallback", "type", "Fuse");
+  bool fits = true;
   if (v->add_space_prefix)
-    json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content",
-                                              " ", "start", 1, "stop", 0));
+    fits = json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
+                                                     "content", " ", "start", 1, "stop", 0)) == 0;
   json_t *config =
       json_pack("{s:s, s:n, s:n, s:[], s:o, s:n, s:n, s:{s:s, s:o}}", "version", "1.0",
                 "truncation", "padding", "added_tokens", "normalizer", normalizer, "pre_tokenizer",
@@ -248,7 +249,7 @@ static json_t *sentencepiece_config(const gguf_vocabulary *v, const char *unk) {
                             "dropout", "unk_token", unk ? json_string(unk) : json_null(),
                             "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
                             "byte_fallback", 1, "ignore_merges", 0, "vocab", "merges");
-  if (config == NULL || json_object_set_new(config, "model", model) != 0) {
+  if (json_object_set_new(config, "model", model) != 0 || !fits) {
     json_decref(config);
     return NULL;
   }
@@ -270,30 +271,32 @@ static lb_status make_config(json_t **out, const lb_tokenizer *t, const gguf_voc
   return lb__pre_tokenizer_config(out, row, err);
 }
 
+static bool append_sequence(json_t *list, const char *id, int type_id) {
+  return json_array_append_new(
+             list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", id, "type_id", type_id)) == 0;
+}
+
+static bool append_special(json_t *list, json_t *special, const char *text, int64_t id) {
+  json_t *entry = json_pack("{s:s, s:[I], s:[s]}", "id", text, "ids", (json_int_t)id, "tokens", text);
+  json_t *item = json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", text, "type_id", 0);
+  bool fits = json_object_set_new(special, text, entry) == 0;
+  return json_array_append_new(list, item) == 0 && fits;
+}
+
 static bool add_template(json_t *config, const lb_tokenizer *t, const gguf_vocabulary *v) {
   size_t size;
   const char *bos = v->add_bos ? lb__vocabulary_text(&t->vocabulary, v->bos, &size) : NULL;
   const char *eos = v->add_eos ? lb__vocabulary_text(&t->vocabulary, v->eos, &size) : NULL;
   if (bos == NULL && eos == NULL) return true;
   json_t *single = json_array(), *special = json_object();
-  const char *texts[] = {bos, NULL, eos};
-  const int64_t ids[] = {v->bos, 0, v->eos};
-  for (int i = 0; i < 3; i++) {
-    if (i == 1)
-      json_array_append_new(single,
-                            json_pack("{s:{s:s, s:i}}", "Sequence", "id", "A", "type_id", 0));
-    if (texts[i] == NULL) continue;
-    json_array_append_new(
-        single, json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", texts[i], "type_id", 0));
-    json_object_set_new(special, texts[i],
-                        json_pack("{s:s, s:[I], s:[s]}", "id", texts[i], "ids", (json_int_t)ids[i],
-                                  "tokens", texts[i]));
-  }
+  bool fits = bos == NULL || append_special(single, special, bos, v->bos);
+  fits = append_sequence(single, "A", 0) && fits;
+  fits = (eos == NULL || append_special(single, special, eos, v->eos)) && fits;
   json_t *pair = json_deep_copy(single);
-  json_array_append_new(pair, json_pack("{s:{s:s, s:i}}", "Sequence", "id", "B", "type_id", 1));
+  fits = append_sequence(pair, "B", 1) && fits;
   json_t *template = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single",
                                single, "pair", pair, "special_tokens", special);
-  return template != NULL && json_object_set_new(config, "post_processor", template) == 0;
+  return json_object_set_new(config, "post_processor", template) == 0 && fits;
 }
 
 /* Control, unknown and user-defined tokens are found in the text before the model sees it. */
@@ -343,9 +346,11 @@ static lb_status load(lb_tokenizer *t, gguf_vocabulary *v, lb_error *err) {
   if (st == LB_OK) st = add_tokens(t, v, err);
   if (st == LB_OK) st = make_config(&config, t, v, err);
   if (st != LB_OK) return st;
-  bool fits = add_template(config, t, v) && add_added_tokens(config, t, v);
+  if (!add_template(config, t, v) || !add_added_tokens(config, t, v)) {
+    json_decref(config);
+    return lb__fail_nomem(err, "tokenizer");
+  }
   st = lb__tokenizer_configure(t, config, err);
-  if (st == LB_OK && !fits) st = lb__fail_nomem(err, "tokenizer");
   if (st == LB_OK) st = v->is_sentencepiece ? derive_merges(t, v, err) : add_merges(t, v, err);
   if (st == LB_OK) st = lb__tokenizer_finish(t, err);
   if (st != LB_OK) return st;
