@@ -134,6 +134,12 @@ struct lb__decoding {
   lb_error *err;
 };
 
+/* Empties a buffer; that an append to it failed is not forgotten. */
+static void clear(lb__decoding *d, lb__buf *b) {
+  if (b->failed) d->status = lb__buf_check(b, "decoded text", d->err);
+  lb__buf_clear(b);
+}
+
 static void send_begin(lb__decoding *d, size_t step);
 static void send_bytes(lb__decoding *d, size_t step, const char *bytes, size_t size);
 static void send_end(lb__decoding *d, size_t step);
@@ -224,7 +230,7 @@ static void flush_bytes(lb__decoding *d, size_t step) {
     send_token(d, step + 1, held->bytes, held->size);
   else
     for (size_t i = 0; i < held->size; i++) send_token(d, step + 1, REPLACEMENT, 3);
-  lb__buf_clear(held);
+  clear(d, held);
 }
 
 static void byte_fallback_token(lb__decoding *d, size_t step, const char *text, size_t size) {
@@ -272,7 +278,7 @@ static void send_without_suffix(lb__decoding *d, size_t step, bool last) {
   }
   send_bytes(d, step + 1, m.text + previous, m.size - previous);
   send_end(d, step + 1);
-  lb__buf_clear(&s->held);
+  clear(d, &s->held);
 }
 
 /* What transformers calls clean_up_tokenization, applied to one token. */
@@ -286,7 +292,7 @@ static void clean_up(lb__buf *out, const char *text, size_t size) {
   lb__buf_add(out, text, size);
   for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
     lb__buf_clear(&from);
-    lb__buf_add(&from, lb__buf_text(out), out->size);
+    if (!lb__buf_add(&from, lb__buf_text(out), out->size)) break; /* `out` stays whole */
     lb__buf_clear(out);
     size_t wanted = strlen(pairs[p][0]);
     for (size_t i = 0; i < from.size;) {
@@ -298,6 +304,7 @@ static void clean_up(lb__buf *out, const char *text, size_t size) {
       i += hit ? wanted : 1;
     }
   }
+  out->failed = out->failed || from.failed;
   lb__buf_deinit(&from);
 }
 
@@ -314,6 +321,8 @@ static void word_piece_token(lb__decoding *d, size_t step, const char *text, siz
   if (s->decoder->cleanup) clean_up(&clean, lb__buf_text(&whole), whole.size);
   const lb__buf *result = s->decoder->cleanup ? &clean : &whole;
   send_token(d, step + 1, lb__buf_text(result), result->size);
+  clear(d, &whole);
+  clear(d, &clean);
   lb__buf_deinit(&whole);
   lb__buf_deinit(&clean);
 }
@@ -399,7 +408,7 @@ static void send_end(lb__decoding *d, size_t step) {
   switch (s->decoder->kind) {
   case FUSE: break; /* its one end comes when the chain finishes */
   case STRIP:       /* what is held back is the content, at the end of the token: cut */
-    lb__buf_clear(&s->held);
+    clear(d, &s->held);
     send_end(d, step + 1);
     break;
   case BYTE_LEVEL: byte_level_token(d, step, text, size); break;
@@ -409,7 +418,7 @@ static void send_end(lb__decoding *d, size_t step) {
   case WORD_PIECE: word_piece_token(d, step, text, size); break;
   case BPE_SUFFIX: lb__buf_add(&s->held, text, size); break;
   }
-  lb__buf_clear(&s->token);
+  clear(d, &s->token);
 }
 
 /* ---- from outside ---- */

@@ -131,8 +131,8 @@ lb_status lb__pre_tokenizer_identify(const lb__pre_tokenizer_row **out, const js
   *out = NULL;
   for (int i = 0; i < N_ROWS; i++) {
     bool same = false, same_normalizer = false;
-    lb_status st = compare_part(&same, config, "pre_tokenizer", "pretokenizers",
-                                rows[i].pre_tokenizer, err);
+    lb_status st =
+        compare_part(&same, config, "pre_tokenizer", "pretokenizers", rows[i].pre_tokenizer, err);
     if (st == LB_OK && same)
       st = compare_part(&same_normalizer, config, "normalizer", "normalizers", rows[i].normalizer,
                         err);

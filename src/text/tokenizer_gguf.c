@@ -277,7 +277,8 @@ static bool append_sequence(json_t *list, const char *id, int type_id) {
 }
 
 static bool append_special(json_t *list, json_t *special, const char *text, int64_t id) {
-  json_t *entry = json_pack("{s:s, s:[I], s:[s]}", "id", text, "ids", (json_int_t)id, "tokens", text);
+  json_t *entry =
+      json_pack("{s:s, s:[I], s:[s]}", "id", text, "ids", (json_int_t)id, "tokens", text);
   json_t *item = json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", text, "type_id", 0);
   bool fits = json_object_set_new(special, text, entry) == 0;
   return json_array_append_new(list, item) == 0 && fits;

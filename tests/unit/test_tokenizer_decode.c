@@ -13,8 +13,7 @@
 #define MODEL(vocab) "\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[]}"
 #define LLAMA                                                                                      \
   "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"           \
-  "\"String\":\"" MARK                                                                             \
-  "\"},\"content\":\" "                                                                            \
+  "\"String\":\"" MARK "\"},\"content\":\" "                                                       \
   "\"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":"           \
   "\" \",\"start\":1,\"stop\":0}]},"
 #define EXPECT(t, text, ...)                                                                       \

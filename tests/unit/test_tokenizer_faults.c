@@ -14,16 +14,22 @@
 
 static const char whole[] =
     "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":7,\"content\":\"<x>\",\"special\":true,"
-    "\"normalized\":true}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},"
+    "\"normalized\":true}],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":"
+    "\"NFC\"},"
     "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"z+\"},\"content\":\"a\"}]},\"pre_tokenizer\":{"
-    "\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\d\"},"
+    "\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\d\"}"
+    ","
     "\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":true}]},"
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}},"
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+    "\"a\"}},"
     "{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"a\":{\"ids\":[0]}}},"
-    "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,\"vocab\":{"
-    "\"a\":0,\"b\":1,\"ab\":2,\"\xC4\xA0\":3,\"1\":4,\"\\u00c3\":5,\"\xC2\xA9\":6},\"merges\":[[\"a\",\"b\"]]}}";
+    "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"ignore_merges\":true,"
+    "\"vocab\":{"
+    "\"a\":0,\"b\":1,\"ab\":2,\"\xC4\xA0\":3,\"1\":4,\"\\u00c3\":5,\"\xC2\xA9\":6},\"merges\":[["
+    "\"a\",\"b\"]]}}";
 
-static const char text[] = "abab ab1 zz<x>e\xCC\x81 ababababababababababababababababababababababababab";
+static const char text[] =
+    "abab ab1 zz<x>e\xCC\x81 ababababababababababababababababababababababababab";
 
 static lb_status use(lb_tokenizer *t, lb_error *err) {
   int32_t *ids;
@@ -64,7 +70,8 @@ static void test_json(void **state) {
   (void)state;
   char *folder = scratch_new();
   scratch_write_text(folder, "tokenizer.json", whole);
-  scratch_write_text(folder, "tokenizer_config.json", "{\"eos_token\":\"<x>\",\"add_bos_token\":true}");
+  scratch_write_text(folder, "tokenizer_config.json",
+                     "{\"eos_token\":\"<x>\",\"add_bos_token\":true}");
   scratch_write_text(folder, "config.json", "{\"eos_token_id\":[1,2]}");
   fault_case c = {.run = open_and_use, .ctx = folder};
   assert_true(fault_each_allocation(&c) > 50);
@@ -89,7 +96,8 @@ static void test_gguf(void **state) {
     lb__gguf_set_i32_array(w, "tokenizer.ggml.token_type", (int32_t[]){1, 1, 1, 3, 4}, 5);
     lb__gguf_set_u32(w, "tokenizer.ggml.bos_token_id", 3);
     lb__gguf_set_bool(w, "tokenizer.ggml.add_bos_token", true);
-    assert_int_equal(lb__gguf_writer_save(w, scratch_path(folder, "in.gguf"), NULL, NULL, NULL), LB_OK);
+    assert_int_equal(lb__gguf_writer_save(w, scratch_path(folder, "in.gguf"), NULL, NULL, NULL),
+                     LB_OK);
     lb__gguf_writer_free(w);
     fault_case c = {.run = convert, .ctx = folder, .may_survive = true}; /* arenas ask again */
     assert_true(fault_each_allocation(&c) > 50);
