@@ -10,6 +10,9 @@ if(LIMBECK_WERROR)
   target_compile_options(limbeck_flags INTERFACE -Werror)
 endif()
 
+if(LIMBECK_FUZZ) # libFuzzer steers by the coverage of the library; the targets link the engine
+  target_compile_options(limbeck_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(LIMBECK_SANITIZE)
   target_compile_options(limbeck_flags INTERFACE -fsanitize=${LIMBECK_SANITIZE}
     -fno-omit-frame-pointer -fno-sanitize-recover=undefined)

@@ -9,11 +9,13 @@
 extern "C" {
 #endif
 
+#define LB_STORED_INFO_RANK 8
+
 typedef struct lb_stored_info { /* one tensor */
-  const char *name, *file;
+  const char *name;
   lb_dtype dtype;
   int rank;
-  int64_t shape[4];
+  int64_t shape[LB_STORED_INFO_RANK]; /* PyTorch order */
   size_t size_bytes;
 } lb_stored_info;
 

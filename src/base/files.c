@@ -80,6 +80,11 @@ bool lb__path_is_file(const char *path) {
   return stat(path, &s) == 0 && S_ISREG(s.st_mode);
 }
 
+bool lb__path_same(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 bool lb__path_is_plain_name(const char *name) {
   if (name[0] == '\0' || strchr(name, '/') != NULL) return false;
   return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;

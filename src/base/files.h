@@ -30,6 +30,7 @@ char *lb__path_join(const char *folder, const char *name); /* a new string */
 const char *lb__path_base(const char *path);               /* after the last '/' */
 bool lb__path_is_folder(const char *path);
 bool lb__path_is_file(const char *path);
+bool lb__path_same(const char *a, const char *b); /* both exist and are one file or folder */
 /* True for a name that cannot leave its folder: nonempty, no '/', no NUL, not "." or "..". */
 bool lb__path_is_plain_name(const char *name);
 /* Names in a folder, sorted, without "." and ".."; free with lb__name_list_free. */

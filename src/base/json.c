@@ -1,5 +1,5 @@
-/* json.c - see json.h. Owns: the checks that come before jansson sees hostile text. Reads next:
- * files.c. */
+/* json.c - see json.h. Owns: jansson's memory, writing trees, typed members. Read next:
+ * json_parse.c. */
 #include "json.h"
 
 #include "fail.h"
@@ -9,149 +9,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* When memory is short, jansson's parser complains about syntax, or about nothing at all; so we
- * remember ourselves that an allocation failed. */
-static _Thread_local bool allocation_failed;
-
-static void *alloc_for_jansson(size_t size) {
-  void *p = lb__alloc(size);
-  allocation_failed |= p == NULL;
-  return p;
-}
-
 /* jansson's memory comes from our allocator, from the start of the process, so that no tree ever
  * changes hands between two allocators. */
 __attribute__((constructor)) static void adopt_jansson(void) {
-  json_set_alloc_funcs(alloc_for_jansson, lb__free);
+  json_set_alloc_funcs(lb__alloc, lb__free);
 }
 
-/* ---- depth ---- */
-
-typedef struct text_position {
-  int line, column;
-} text_position;
-
-static text_position position_of(const char *text, size_t at) {
-  text_position where = {1, 1};
-  for (size_t i = 0; i < at; i++) {
-    where.column++;
-    if (text[i] == '\n') where = (text_position){where.line + 1, 1};
-  }
-  return where;
-}
-
-/* The end of the string that starts at text[i] == '"', or size. */
-static size_t skip_string(const char *text, size_t size, size_t i) {
-  for (i++; i < size && text[i] != '"'; i++)
-    if (text[i] == '\\') i++;
-  return i < size ? i + 1 : size;
-}
-
-/* jansson's parser and, worse, its json_decref recurse once per level. */
-static lb_status check_depth(const char *text, size_t size, const char *name, lb_error *err) {
-  size_t depth = 0, i = 0;
-  while (i < size) {
-    if (text[i] == '"') {
-      i = skip_string(text, size, i);
-      continue;
-    }
-    if (text[i] == '{' || text[i] == '[') depth++;
-    if ((text[i] == '}' || text[i] == ']') && depth > 0) depth--;
-    if (depth > LB__JSON_MAX_DEPTH) {
-      text_position where = position_of(text, i);
-      return lb__fail(err, LB_E_LIMIT, "%s:%d:%d: nested deeper than %d levels", name, where.line,
-                      where.column, LB__JSON_MAX_DEPTH);
-    }
-    i++;
-  }
-  return LB_OK;
-}
-
-/* ---- integers beyond 64 bits ---- */
-
-static size_t number_length(const char *text, size_t size) {
-  size_t n = 0;
-  while (n < size && text[n] != '\0' && strchr("+-.0123456789eE", text[n]) != NULL) n++;
-  return n;
-}
-
-/* True for -?[0-9]+ outside the range of int64. */
-static bool too_big_integer(const char *number, size_t size) {
-  bool negative = number[0] == '-';
-  int64_t value = 0;
-  bool wrapped = false;
-  for (size_t i = negative; i < size; i++) {
-    if (number[i] < '0' || number[i] > '9') return false;
-    int64_t digit = negative ? -(number[i] - '0') : number[i] - '0';
-    wrapped |= __builtin_mul_overflow(value, 10, &value);
-    wrapped |= __builtin_add_overflow(value, digit, &value);
-  }
-  return wrapped;
-}
-
-/* Copies the text with ".0" after every integer beyond 64 bits, so that those, and only those,
- * become reals. (jansson's JSON_DECODE_INT_AS_REAL would turn every integer of the file.) */
-static bool widen_integers(lb__buf *out, const char *text, size_t size) {
-  size_t i = 0;
-  while (i < size) {
-    size_t start = i;
-    bool widen = false;
-    if (text[i] == '"') {
-      i = skip_string(text, size, i);
-    } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
-      i += number_length(text + i, size - i);
-      widen = too_big_integer(text + start, i - start);
-    } else {
-      i++;
-    }
-    lb__buf_add(out, text + start, i - start);
-    if (widen) lb__buf_add_text(out, ".0");
-  }
-  return !out->failed;
-}
-
-/* ---- parsing ---- */
-
-enum { PARSE_FLAGS = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY };
-
-/* Parses what jansson accepts. Its lexer ignores a failed allocation while it collects a token and
- * goes on with half of it, so a tree made while memory was short is thrown away. */
-static lb_status load(json_t **out, json_error_t *e, const char *text, size_t size,
-                      const char *name, lb_error *err) {
-  allocation_failed = false;
-  *out = json_loadb(text, size, PARSE_FLAGS, e);
-  if (*out != NULL && !allocation_failed) return LB_OK;
-  json_decref(*out);
-  *out = NULL;
-  if (allocation_failed) return lb__fail_nomem(err, name);
-  return lb__fail(err, LB_E_FORMAT, "%s:%d:%d: %s", name, e->line, e->column, e->text);
-}
-
-static lb_status parse_widened(json_t **out, const char *text, size_t size, const char *name,
-                               lb_error *err) {
-  json_error_t e;
-  lb__buf widened;
-  lb__buf_init(&widened, SIZE_MAX);
-  lb_status st;
-  if (widen_integers(&widened, text, size))
-    st = load(out, &e, lb__buf_text(&widened), widened.size, name, err);
-  else
-    st = lb__fail_nomem(err, name);
-  lb__buf_deinit(&widened);
-  return st;
-}
-
-lb_status lb__json_parse(json_t **out, const char *text, size_t size, const char *name,
-                         lb_error *err) {
-  *out = NULL;
-  lb_status st = check_depth(text, size, name, err);
-  if (st != LB_OK) return st;
-  json_error_t e;
-  st = load(out, &e, text, size, name, err);
-  if (st == LB_E_FORMAT && json_error_code(&e) == json_error_numeric_overflow)
-    st = parse_widened(out, text, size, name, err);
-  return st;
-}
+/* ---- reading; lb__json_parse is in json_parse.c ---- */
 
 lb_status lb__json_read(json_t **out, const char *path, size_t max_size, lb_error *err) {
   char *text;
@@ -170,17 +34,36 @@ static int add_to_buf(const char *bytes, size_t size, void *ctx) {
   return lb__buf_add(ctx, bytes, size) ? 0 : -1;
 }
 
+/* The end of the string that starts at text[i] == '"', or size. */
+static size_t skip_string(const char *text, size_t size, size_t i) {
+  for (i++; i < size && text[i] != '"'; i++)
+    if (text[i] == '\\') i++;
+  return i < size ? i + 1 : size;
+}
+
+static size_t number_length(const char *text, size_t size) {
+  size_t n = 0;
+  while (n < size && text[n] != '\0' && strchr("+-.0123456789eE", text[n]) != NULL) n++;
+  return n;
+}
+
 /* jansson prints 17 digits (1e-5 as 1.0000000000000001e-05); people and diffs want 1e-05. Appends
- * the shortest text that reads back as the same double. */
+ * the shortest text that reads back as the same double, as Python's repr writes it. */
 static void add_shortest_real(lb__buf *out, const char *number) {
   double value = strtod(number, NULL);
   char text[40];
-  for (int digits = 1; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, value);
+  int digits = 1;
+  for (; digits < 17; digits++) {
+    snprintf(text, sizeof text, "%.*e", digits - 1, value);
     if (strtod(text, NULL) == value) break;
   }
-  lb__buf_add_text(out, text);
-  if (strpbrk(text, ".e") == NULL) lb__buf_add_text(out, ".0");
+  snprintf(text, sizeof text, "%.*e", digits - 1, value);
+  const char *e = strchr(text, 'e');
+  int exponent = e != NULL ? atoi(e + 1) : 0;
+  if (exponent >= -4 && exponent < 16)
+    lb__buf_printf(out, "%.*f", digits - 1 - exponent > 1 ? digits - 1 - exponent : 1, value);
+  else
+    lb__buf_add_text(out, text);
 }
 
 /* Copies JSON text that we have written, with every real shortened. */

@@ -1,7 +1,7 @@
-/* json.h - jansson behind our limits: size and depth caps, duplicate keys refused, our allocator,
- * errors with file, line and column. Getters name the key and the type found.
- * Integers beyond 64 bits, and only those, become reals (tokenizer_config.json holds 10^30 written
- * out). Strings may hold NUL characters; lb__json_get_string refuses those. */
+/* json.h - jansson's trees, our parser and limits: size and depth caps, duplicate keys refused, our
+ * allocator, errors with file, line and column. Getters name the key and the type found. Integers
+ * beyond 64 bits, and only those, become reals (tokenizer_config.json holds 10^30 written out).
+ * Strings may hold NUL characters; lb__json_get_string refuses those. */
 #ifndef LB_BASE_JSON_H
 #define LB_BASE_JSON_H
 

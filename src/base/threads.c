@@ -72,14 +72,13 @@ void __tsan_release(void *);
 /* Our own, because omp_get_thread_num() inside somebody else's parallel region may exceed
  * lb_threads_get(), and callers size their scratch by that. */
 static _Thread_local int thread_index;
-static _Thread_local bool inside_loop;
 
 int lb__thread_index(void) {
   return thread_index;
 }
 
 static bool runs_inline(int n_threads) {
-  return n_threads == 1 || inside_loop || omp_in_parallel();
+  return n_threads == 1 || omp_in_parallel();
 }
 
 typedef struct loop {
@@ -108,12 +107,10 @@ static void run_dynamic(loop *l) {
 /* OpenMP may grant fewer threads than asked for; every range still runs. */
 static void run_share(loop *l, int index, int n_threads) {
   thread_index = index;
-  inside_loop = true;
   if (l->dynamic)
     run_dynamic(l);
   else
     for (int64_t i = index; i < l->n_ranges; i += n_threads) run_fixed(l, i);
-  inside_loop = false;
   thread_index = 0;
 }
 

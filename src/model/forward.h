@@ -10,21 +10,21 @@
 /* Where the keys and values of earlier tokens lie. The cache's owner (generate/kv_cache.h) fills
  * this in for one batch; host arrays, copied during the call. */
 typedef struct lb__kv_view {
-  lb_tensor *keys, *values;   /* [n_layers], each [n_rows, G, D] F32 */
+  lb_tensor *keys, *values; /* [n_layers], each [n_rows, G, D] F32 */
   int64_t page_size;
-  const int32_t *slots;       /* [N] cache row that each new token's key goes to */
-  const int32_t *page_table;  /* [n_docs, max_pages] pages of each document, in order */
+  const int32_t *slots;      /* [N] cache row that each new token's key goes to */
+  const int32_t *page_table; /* [n_docs, max_pages] pages of each document, in order */
   int64_t max_pages;
-  const int32_t *kv_lens;     /* [n_docs] tokens of each document, the new ones included */
+  const int32_t *kv_lens; /* [n_docs] tokens of each document, the new ones included */
 } lb__kv_view;
 
 /* New tokens of several documents, end to end. There is no padding, ever. */
 typedef struct lb__batch {
   int64_t n_tokens, n_docs;
-  const int32_t *ids;         /* [N], each in [0, vocab_size) */
-  const int32_t *positions;   /* [N] place within the document, from 0 */
-  const int32_t *doc_start;   /* [n_docs + 1]; doc_start[0] = 0, doc_start[n_docs] = N */
-  const lb__kv_view *cache;   /* NULL: every document is whole in this batch */
+  const int32_t *ids;       /* [N], each in [0, vocab_size) */
+  const int32_t *positions; /* [N] place within the document, from 0 */
+  const int32_t *doc_start; /* [n_docs + 1]; doc_start[0] = 0, doc_start[n_docs] = N */
+  const lb__kv_view *cache; /* NULL: every document is whole in this batch */
 } lb__batch;
 
 /* Final hidden states (after the last norm) [N, C] F32, in the stream's arena.

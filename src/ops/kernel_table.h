@@ -1,17 +1,18 @@
-/* kernel_table.h - which function runs an op. Owns: the table and its registry. Kernel sets register
- * themselves (kernels/cpu_select.c); ops know none of them.
+/* kernel_table.h - which function runs an op. Owns: the table and its registry. Kernel sets
+ * register themselves (kernels/cpu_select.c); ops know none of them.
  *
  * A kernel gets arguments that ops/ has checked. It returns LB_OK, or the status of a library that
  * failed (oneDNN, a device); the op names itself and the kernel in the error. It allocates nothing:
- * scratch of the size its <op>_workspace asks for comes from the stream's arena, 64-byte aligned. */
+ * scratch of the size its <op>_workspace asks for comes from the stream's arena, 64-byte aligned.
+ */
 #ifndef LB_OPS_KERNEL_TABLE_H
 #define LB_OPS_KERNEL_TABLE_H
 
 #include "ops.h"
 
 typedef struct lb__kernel_table {
-#define LB__OP(name, differentiable, text)                                    \
-  lb_status (*name)(const lb__##name##_args *args, void *workspace);          \
+#define LB__OP(name, differentiable, text)                                                         \
+  lb_status (*name)(const lb__##name##_args *args, void *workspace);                               \
   size_t (*name##_workspace)(const lb__##name##_args *args); /* NULL: needs none */
 #include "ops.def"
 #undef LB__OP

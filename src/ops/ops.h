@@ -21,13 +21,15 @@ const char *lb__op_name(lb__op op);
 const char *lb__op_text(lb__op op);
 
 typedef enum lb__act_kind {
-  LB__ACT_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): gelu_new, gelu_pytorch_tanh */
+  LB__ACT_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): gelu_new, gelu_pytorch_tanh
+                      */
   LB__ACT_GELU_ERF,  /* 0.5 x (1 + erf(x / sqrt 2)): gelu */
   LB__ACT_SILU,      /* x / (1 + exp(-x)) */
   LB__ACT_RELU
 } lb__act_kind;
 
-/* out[n,:] = scale * weight[ids[n],:]      out [N,C] F32, ids [N] I32, weight [V,C] any float type */
+/* out[n,:] = scale * weight[ids[n],:]      out [N,C] F32, ids [N] I32, weight [V,C] any float type
+ */
 typedef struct lb__embed_args {
   lb_tensor *out;
   const lb_tensor *ids, *weight;
@@ -58,9 +60,9 @@ typedef struct lb__layer_norm_args {
 } lb__layer_norm_args;
 
 /* In place on x [N,heads,D]: with a = positions[n] * inv_freq[j], pair (j, j + R/2), R = 2 * len:
- *   x[j] = (x[j] cos a - x[j+R/2] sin a) * magnitude;  x[j+R/2] = (x[j+R/2] cos a + x[j] sin a) * m.
- * positions [N] I32, inv_freq [R/2] F32, R <= D (dims from R on pass through unrotated). The angle
- * is float32(position) * inv_freq in float32, as Transformers computes it. */
+ *   x[j] = (x[j] cos a - x[j+R/2] sin a) * magnitude;  x[j+R/2] = (x[j+R/2] cos a + x[j] sin a) *
+ * m. positions [N] I32, inv_freq [R/2] F32, R <= D (dims from R on pass through unrotated). The
+ * angle is float32(position) * inv_freq in float32, as Transformers computes it. */
 typedef struct lb__rope_args {
   lb_tensor *x;
   const lb_tensor *positions, *inv_freq;
@@ -155,8 +157,8 @@ typedef struct lb__transpose_args {
 /* ---- the calls. *out is allocated in the stream's arena unless the op is in place ---- */
 lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
                        const lb_tensor *weight, float scale, lb_error *err);
-lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x,
-                        const lb_tensor *weight, const lb_tensor *bias, lb_error *err);
+lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, const lb_tensor *weight,
+                        const lb_tensor *bias, lb_error *err);
 lb_status lb__op_rms_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                           const lb_tensor *weight, float eps, float weight_offset, lb_error *err);
 lb_status lb__op_layer_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
@@ -166,13 +168,12 @@ lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err);
 /* `a` without `out`, which is allocated with q's shape. */
 lb_status lb__op_attention(lb__stream *s, lb_tensor **out, lb__attention_args a, lb_error *err);
-lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v,
-                          const lb_tensor *k, const lb_tensor *v, const lb_tensor *slots,
-                          lb_error *err);
+lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v, const lb_tensor *k,
+                          const lb_tensor *v, const lb_tensor *slots, lb_error *err);
 lb_status lb__op_act(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__act_kind kind,
                      lb_error *err);
-lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate,
-                         const lb_tensor *up, lb__act_kind kind, lb_error *err);
+lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, const lb_tensor *up,
+                         lb__act_kind kind, lb_error *err);
 lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const lb_tensor *b,
                      lb_error *err);
 /* x += delta: the residual of a pass that nothing will walk backwards. */

@@ -15,9 +15,13 @@ static const struct {
 #undef ROW
 };
 
-static bool known(lb_dtype dtype) { return (unsigned)dtype < LB_DTYPE_COUNT; }
+static bool known(lb_dtype dtype) {
+  return (unsigned)dtype < LB_DTYPE_COUNT;
+}
 
-const char *lb_dtype_name(lb_dtype dtype) { return known(dtype) ? dtypes[dtype].name : "?"; }
+const char *lb_dtype_name(lb_dtype dtype) {
+  return known(dtype) ? dtypes[dtype].name : "?";
+}
 
 bool lb_dtype_from_name(lb_dtype *out, const char *name) {
   for (int i = 0; i < LB_DTYPE_COUNT; i++) {
@@ -41,4 +45,6 @@ bool lb_dtype_row_bytes(size_t *out, lb_dtype dtype, int64_t n) {
   return lb__ck_mul(out, (size_t)(n / dtypes[dtype].block_elements), dtypes[dtype].block_bytes);
 }
 
-bool lb_dtype_is_block(lb_dtype dtype) { return lb_dtype_block_elements(dtype) > 1; }
+bool lb_dtype_is_block(lb_dtype dtype) {
+  return lb_dtype_block_elements(dtype) > 1;
+}

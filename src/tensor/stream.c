@@ -6,7 +6,9 @@ void lb__stream_init(lb__stream *s, lb__device *device) {
   lb__arena_init(&s->arena, 0);
 }
 
-void lb__stream_reset(lb__stream *s) { lb__arena_reset(&s->arena); }
+void lb__stream_reset(lb__stream *s) {
+  lb__arena_reset(&s->arena);
+}
 
 void lb__stream_deinit(lb__stream *s) {
   if (s == NULL) return;

@@ -25,8 +25,8 @@ static bool shape_bytes(size_t *out, lb_dtype dtype, int rank, const int64_t *sh
 static void describe_shape(char text[96], lb_dtype dtype, int rank, const int64_t *shape) {
   size_t used = (size_t)snprintf(text, 96, "[");
   for (int i = 0; i < rank && i < LB__MAX_RANK && used < 80; i++)
-    used += (size_t)snprintf(text + used, 96 - used, "%s%lld", i > 0 ? "," : "",
-                             (long long)shape[i]);
+    used +=
+        (size_t)snprintf(text + used, 96 - used, "%s%lld", i > 0 ? "," : "", (long long)shape[i]);
   if (used < 84) snprintf(text + used, 96 - used, "] %s", lb_dtype_name(dtype));
 }
 

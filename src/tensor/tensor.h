@@ -24,11 +24,11 @@ lb__device *lb__device_cpu(void);
 
 typedef struct lb_tensor {
   lb_dtype dtype;
-  int rank;                     /* 0..4; rank 0 is one element */
-  int64_t shape[LB__MAX_RANK];  /* entries from rank on are 1 */
+  int rank;                    /* 0..4; rank 0 is one element */
+  int64_t shape[LB__MAX_RANK]; /* entries from rank on are 1 */
   lb__device *device;
   size_t size_bytes;
-  void *memory_;                /* only src/tensor and src/kernels: lb__tensor_data() */
+  void *memory_; /* only src/tensor and src/kernels: lb__tensor_data() */
   bool owns_memory_;
 } lb_tensor;
 

@@ -5,8 +5,14 @@
 
 #include "tensor.h"
 
-static inline void *lb__tensor_data(const lb_tensor *t) { return t->memory_; }
-static inline float *lb__tensor_f32(const lb_tensor *t) { return (float *)t->memory_; }
-static inline int32_t *lb__tensor_i32(const lb_tensor *t) { return (int32_t *)t->memory_; }
+static inline void *lb__tensor_data(const lb_tensor *t) {
+  return t->memory_;
+}
+static inline float *lb__tensor_f32(const lb_tensor *t) {
+  return (float *)t->memory_;
+}
+static inline int32_t *lb__tensor_i32(const lb_tensor *t) {
+  return (int32_t *)t->memory_;
+}
 
 #endif

@@ -34,10 +34,10 @@ static void test_log(void **state) {
   heard h = {0};
   lb__log(LB_LOG_WARN, "nobody listens");
   lb_log_set(listen, &h);
-  lb__log(LB_LOG_WARN, "loss %d\n\x1B[1m", 3);
+  lb__log(LB_LOG_WARN, "loss %d\n\x7F[1m\x1B", 3);
   assert_int_equal(h.n, 1);
   assert_int_equal(h.level, LB_LOG_WARN);
-  assert_string_equal(h.text, "loss 3  [1m"); /* one line, no escapes */
+  assert_string_equal(h.text, "loss 3  [1m "); /* one line, no escapes */
   char longer[1500];
   memset(longer, 'x', sizeof longer - 1);
   longer[sizeof longer - 1] = '\0';

@@ -87,11 +87,12 @@ static void test_depth(void **state) {
   refused(text, strlen(text), LB_E_LIMIT, "a.json:1:129: nested deeper than 128 levels");
   nested(text, 100000, '[', ']');
   refused(text, strlen(text), LB_E_LIMIT, "nested deeper");
-  nested(text, 100000, '{', '}');
+  text[0] = '\0';
+  for (char *end = text; end < text + 5 * 20000; end += 5) strcpy(end, "{\"a\":");
   refused(text, strlen(text), LB_E_LIMIT, "nested deeper");
 }
 
-/* Brackets inside strings are text; the pre-scan must see where strings end. */
+/* Brackets inside strings are text. */
 static void test_brackets_in_strings(void **state) {
   (void)state;
   char text[600] = "[\"\\\"";
@@ -103,7 +104,7 @@ static void test_brackets_in_strings(void **state) {
   strcpy(text, "[\"\\\\\"");
   memset(text + 6, '[', 300);
   text[306] = '\0';
-  refused(text, 306, LB_E_LIMIT, "nested deeper");
+  refused(text, 306, LB_E_FORMAT, "a.json:1:6: want ',' or ']'");
 }
 
 static void test_big_integers_become_reals(void **state) {

@@ -62,6 +62,16 @@ static void test_every_item_once(void **state) {
   }
 }
 
+/* OpenMP may grant fewer threads than asked for; here it is told to. */
+static void test_fewer_threads_than_wanted(void **state) {
+  (void)state;
+  lb_threads_set(1000);
+  omp_set_dynamic(1);
+  check_loop(lb__parallel_for, 3999, 1, true);
+  check_loop(lb__parallel_for_dynamic, 3999, 1, false);
+  omp_set_dynamic(0);
+}
+
 static void test_nothing_to_do(void **state) {
   (void)state;
   lb_threads_set(4);
@@ -206,6 +216,7 @@ static int free_record(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_item_once),
+      cmocka_unit_test(test_fewer_threads_than_wanted),
       cmocka_unit_test(test_nothing_to_do),
       cmocka_unit_test(test_huge_counts),
       cmocka_unit_test(test_cut_does_not_depend_on_nesting),

@@ -1,0 +1,159 @@
+/* document_input.c - see document_input.h. */
+#include "document_input.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE_MAX_BYTES = 256 << 20 };
+
+bool line_input_open(line_input *in, const cli *c, const char *path) {
+  *in = (line_input){.c = c, .name = path};
+  if (strcmp(path, "-") == 0) {
+    in->name = "standard input";
+    in->file = stdin;
+    return true;
+  }
+  in->file = fopen(path, "rb");
+  if (in->file == NULL) cli_failure(c, NULL, "%s: %s", path, strerror(errno));
+  return in->file != NULL;
+}
+
+void line_input_close(line_input *in) {
+  if (in->file != NULL && in->file != stdin) fclose(in->file);
+  text_free(&in->line);
+  in->file = NULL;
+}
+
+int line_input_failure(const line_input *in, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  char message[400];
+  vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  return cli_failure(in->c, NULL, "%s:%zu: %s", in->name, in->number, message);
+}
+
+static bool is_blank(const text *line) {
+  return line->size == 0 || strspn(line->data, " \t\r") == line->size;
+}
+
+/* One line without its end; false at the end of the input. */
+static bool read_line(line_input *in, bool *too_long) {
+  text_clear(&in->line);
+  int c;
+  while ((c = getc_unlocked(in->file)) != EOF && c != '\n') {
+    char byte = (char)c;
+    if (in->line.size >= LINE_MAX_BYTES) {
+      *too_long = true;
+      return true;
+    }
+    text_add(&in->line, &byte, 1);
+  }
+  return c != EOF || in->line.size > 0;
+}
+
+line_result line_input_next(line_input *in) {
+  bool too_long = false;
+  while (read_line(in, &too_long)) {
+    in->number++;
+    if (too_long) {
+      line_input_failure(in, "the line is longer than %d MiB", LINE_MAX_BYTES >> 20);
+      return LINE_BAD;
+    }
+    if (!is_blank(&in->line)) return LINE_READ;
+  }
+  if (cli_cancelled || !ferror(in->file)) return LINE_END;
+  cli_failure(in->c, NULL, "%s: %s", in->name, strerror(errno));
+  return LINE_BAD;
+}
+
+json_t *line_input_object(const line_input *in) {
+  json_error_t error;
+  json_t *object = json_loadb(in->line.data, in->line.size, JSON_ALLOW_NUL, &error);
+  if (object == NULL) {
+    line_input_failure(in, "not JSON at column %d: %s", error.column, error.text);
+    return NULL;
+  }
+  if (json_is_object(object)) return object;
+  line_input_failure(in, "want a JSON object such as {\"text\":\"...\"}");
+  json_decref(object);
+  return NULL;
+}
+
+bool line_input_ids(id_list *out, const line_input *in, const json_t *list) {
+  *out = (id_list){0};
+  if (!json_is_array(list)) {
+    line_input_failure(in, "ids: want a list of numbers");
+    return false;
+  }
+  out->ids = cli_alloc(json_array_size(list) * sizeof *out->ids);
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *item = json_array_get(list, i);
+    json_int_t id = json_is_integer(item) ? json_integer_value(item) : -1;
+    if (id < 0 || id > INT32_MAX) {
+      line_input_failure(in, "ids[%zu]: want a token id, a whole number from 0", i);
+      free(out->ids);
+      *out = (id_list){0};
+      return false;
+    }
+    out->ids[out->n++] = (int32_t)id;
+  }
+  return true;
+}
+
+static bool text_to_ids(id_list *out, const line_input *in, const json_t *object, text_side *side,
+                        bool add_special) {
+  const json_t *words = json_object_get(object, "text");
+  bool is_chat = json_object_get(object, "messages") != NULL;
+  lb_error err = {0};
+  lb_status st = LB_OK;
+  if (words == NULL && !is_chat) {
+    line_input_failure(in, "want {\"text\":\"...\"}, {\"ids\":[...]} or {\"messages\":[...]}");
+    return false;
+  }
+  if (words != NULL && !json_is_string(words)) {
+    line_input_failure(in, "text: want a string");
+    return false;
+  }
+  if (side->tokenizer == NULL) {
+    line_input_failure(in, "the model has no tokenizer, so only {\"ids\":[...]} works");
+    return false;
+  }
+  if (words != NULL) {
+    st = text_side_encode(out, side, json_string_value(words), json_string_length(words),
+                          add_special, &err);
+  } else {
+    if (side->chat == NULL) st = text_side_open_chat(side, NULL, &err);
+    if (st == LB_OK)
+      st = text_side_encode_chat(out, NULL, side, in->line.data, in->line.size, &err);
+  }
+  if (st != LB_OK) line_input_failure(in, "%s", err.message);
+  return st == LB_OK;
+}
+
+line_result document_next(document *out, line_input *in, text_side *side, bool add_special) {
+  *out = (document){0};
+  line_result result = line_input_next(in);
+  if (result != LINE_READ) return result;
+  out->line = in->number;
+  json_t *object = line_input_object(in);
+  if (object == NULL) return LINE_BAD;
+  const json_t *ids = json_object_get(object, "ids");
+  bool ok = ids != NULL ? line_input_ids(&out->ids, in, ids)
+                        : text_to_ids(&out->ids, in, object, side, add_special);
+  json_decref(object);
+  if (ok && out->ids.n == 0) {
+    line_input_failure(in, "the document is empty: want at least one token");
+    ok = false;
+  }
+  if (ok) return LINE_READ;
+  document_free(out);
+  return LINE_BAD;
+}
+
+void document_free(document *d) {
+  free(d->ids.ids);
+  *d = (document){0};
+}

@@ -1,0 +1,38 @@
+/* generation_options.h - the options of making text, shared by `generate` and `chat`. Names and
+ * meanings are those of Transformers' GenerationConfig. */
+#ifndef GENERATION_OPTIONS_H
+#define GENERATION_OPTIONS_H
+
+#include "cli.h"
+
+#include <limbeck/generate.h>
+
+typedef struct generation_args {
+  int64_t max_new_tokens, min_new_tokens, top_k, num_beams, num_return_sequences;
+  bool do_sample, ignore_eos;
+  double temperature, top_p, min_p, repetition_penalty, length_penalty;
+  uint64_t seed;
+  int early_stopping, precision;
+  text_list stop;
+  id_list eos_ids;
+} generation_args;
+
+/* "auto|f32|bf16" in the order of lb_precision. The other rows: generation_options.def. */
+#define PRECISION_OPTION(place)                                                                    \
+  {                                                                                                \
+    .name = "precision", .kind = OPTION_CHOICE, .offset = (place), .choices = "auto|f32|bf16",     \
+    .fallback = "auto", .help = "how products are computed; auto is f32"                           \
+  }
+
+/* What the library is asked for: the options, with the model's recommendations where the user said
+ * nothing. `like_the_model`: also sample when the model's makers do. Lists are borrowed. */
+lb_generate_options generation_options_make(const cli *c, const generation_args *args,
+                                            const lb_model *model, bool like_the_model);
+lb_model_options generation_model_options(int precision);
+
+/* "prompt: 12 tokens, 310.2 tokens/s; new: 50 tokens, 124.0 tokens/s" as a remark. */
+void generation_tell_times(const cli *c, lb_generation_times times, const char *ending);
+/* New tokens per second; NaN when nothing was made. */
+double generation_rate(lb_generation_times times);
+
+#endif

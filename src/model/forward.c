@@ -1,0 +1,199 @@
+/* forward.c - the one decoder. Every family is this code with other switches set.
+ *
+ *   x = embed(ids)
+ *   each layer:  x += attention(norm(x));  x += mlp(norm(x))
+ *   hidden = norm(x);  logits = head(hidden)
+ *
+ * Owns: the order of ops. Refuses: touching tensor memory, keeping anything between calls.
+ * Read next: ops/ops.h for what each op computes. */
+#include "model_internal.h"
+
+typedef struct pass { /* what every layer needs */
+  lb_model *m;
+  lb__stream *s;
+  const lb__batch *batch;
+  lb_tensor *positions, *cu_seqlens;       /* [N], [n_docs+1] */
+  lb_tensor *slots, *page_table, *kv_lens; /* NULL without a cache */
+  int64_t layer;
+  lb_error *err;
+} pass;
+
+static const lb_tensor *weight(const pass *p, lb__weight w) {
+  return lb__model_weight(p->m, w, p->layer);
+}
+
+static lb_status norm(const pass *p, lb_tensor **out, const lb_tensor *x, lb__weight scale,
+                      lb__weight bias) {
+  const lb__model_config *c = &p->m->config;
+  if (c->family->layer_norm)
+    return lb__op_layer_norm(p->s, out, x, weight(p, scale), weight(p, bias), c->norm_eps, p->err);
+  return lb__op_rms_norm(p->s, out, x, weight(p, scale), c->norm_eps, c->norm_offset, p->err);
+}
+
+static lb_status linear(const pass *p, lb_tensor **out, const lb_tensor *x, lb__weight w,
+                        lb__weight bias) {
+  return lb__op_linear(p->s, out, x, weight(p, w), weight(p, bias), p->err);
+}
+
+/* One of q, k, v: projected, seen as heads [N, heads, D], normalised. */
+static lb_status project_heads(const pass *p, lb_tensor **out, const lb_tensor *x, lb__weight w,
+                               lb__weight bias, lb__weight head_norm, int64_t heads) {
+  const lb__model_config *c = &p->m->config;
+  lb_status st = linear(p, out, x, w, bias);
+  if (st != LB_OK) return st;
+  **out = lb__tensor_reshape(*out, 3, (int64_t[]){p->batch->n_tokens, heads, c->head_dim});
+  if (!c->family->qk_norm || w == LB__W_V) return LB_OK;
+  return lb__op_rms_norm(p->s, out, *out, weight(p, head_norm), c->norm_eps, c->norm_offset,
+                         p->err);
+}
+
+static lb_status rotate(const pass *p, lb_tensor *q, lb_tensor *k) {
+  const lb_model *m = p->m;
+  if (m->config.family->learned_positions) return LB_OK;
+  bool sliding = m->config.is_sliding[p->layer];
+  const lb_tensor *table = sliding ? &m->inv_freq_sliding : &m->inv_freq;
+  float magnitude = sliding ? m->rope_sliding_magnitude : m->rope_magnitude;
+  lb_status st = lb__op_rope(p->s, q, p->positions, table, magnitude, p->err);
+  return st == LB_OK ? lb__op_rope(p->s, k, p->positions, table, magnitude, p->err) : st;
+}
+
+static lb_status attend(const pass *p, lb_tensor **out, const lb_tensor *q, const lb_tensor *k,
+                        const lb_tensor *v) {
+  const lb__model_config *c = &p->m->config;
+  const lb__kv_view *cache = p->batch->cache;
+  lb__attention_args a = {.q = q,
+                          .k = k,
+                          .v = v,
+                          .cu_seqlens = p->cu_seqlens,
+                          .window = c->is_sliding[p->layer] ? c->sliding_window : 0,
+                          .scale = c->attention_scale,
+                          .softcap = c->attention_softcap};
+  if (c->scale_by_layer) a.scale /= (float)(p->layer + 1);
+  if (cache != NULL) {
+    lb_tensor *keys = &cache->keys[p->layer], *values = &cache->values[p->layer];
+    lb_status st = lb__op_kv_store(p->s, keys, values, k, v, p->slots, p->err);
+    if (st != LB_OK) return st;
+    a.k = keys, a.v = values;
+    a.page_table = p->page_table, a.kv_lens = p->kv_lens, a.page_size = cache->page_size;
+  }
+  return lb__op_attention(p->s, out, a, p->err);
+}
+
+static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
+  const lb__model_config *c = &p->m->config;
+  lb_tensor *h, *q, *k, *v;
+  lb_status st = norm(p, &h, x, LB__W_ATTN_NORM, LB__W_ATTN_NORM_BIAS);
+  if (st == LB_OK) st = project_heads(p, &q, h, LB__W_Q, LB__W_Q_BIAS, LB__W_Q_NORM, c->n_heads);
+  if (st == LB_OK) st = project_heads(p, &k, h, LB__W_K, LB__W_K_BIAS, LB__W_K_NORM, c->n_kv_heads);
+  if (st == LB_OK) st = project_heads(p, &v, h, LB__W_V, LB__W_V_BIAS, LB__W_V, c->n_kv_heads);
+  if (st == LB_OK) st = rotate(p, q, k);
+  if (st == LB_OK) st = attend(p, &h, q, k, v);
+  if (st != LB_OK) return st;
+  lb_tensor joined =
+      lb__tensor_reshape(h, 2, (int64_t[]){p->batch->n_tokens, c->n_heads * c->head_dim});
+  st = linear(p, out, &joined, LB__W_O, LB__W_O_BIAS);
+  if (st != LB_OK || !c->family->sandwich_norms) return st;
+  return norm(p, out, *out, LB__W_POST_ATTN_NORM, LB__W_POST_ATTN_NORM);
+}
+
+static lb_status mlp(const pass *p, lb_tensor **out, const lb_tensor *x) {
+  const lb__model_config *c = &p->m->config;
+  lb_tensor *h, *up, *gate;
+  lb_status st = norm(p, &h, x, LB__W_MLP_NORM, LB__W_MLP_NORM_BIAS);
+  if (st == LB_OK) st = linear(p, &up, h, LB__W_UP, LB__W_UP_BIAS);
+  if (st == LB_OK && c->family->gated) {
+    st = linear(p, &gate, h, LB__W_GATE, LB__W_GATE_BIAS);
+    if (st == LB_OK) st = lb__op_act_mul(p->s, &up, gate, up, c->activation, p->err);
+  } else if (st == LB_OK) {
+    st = lb__op_act(p->s, &up, up, c->activation, p->err);
+  }
+  if (st == LB_OK) st = linear(p, out, up, LB__W_DOWN, LB__W_DOWN_BIAS);
+  if (st != LB_OK || !c->family->sandwich_norms) return st;
+  return norm(p, out, *out, LB__W_POST_MLP_NORM, LB__W_POST_MLP_NORM);
+}
+
+/* x += part(x); what `part` allocated is given back. */
+static lb_status residual(const pass *p, lb_tensor *x,
+                          lb_status (*part)(const pass *, lb_tensor **, const lb_tensor *)) {
+  lb_tensor *delta;
+  lb__arena_mark mark = lb__arena_get_mark(&p->s->arena);
+  lb_status st = part(p, &delta, x);
+  if (st == LB_OK) st = lb__op_add_to(p->s, x, delta, p->err);
+  lb__arena_release(&p->s->arena, mark);
+  return st;
+}
+
+/* ---- one batch ---- */
+
+static lb_status check_batch(const lb_model *m, const lb__batch *b, lb_error *err) {
+  for (int64_t i = 0; i < b->n_tokens; i++) {
+    if (b->ids[i] < 0 || b->ids[i] >= m->config.vocab_size)
+      return lb__fail(err, LB_E_ARG, "token id %d: the vocabulary has ids 0 to %lld", b->ids[i],
+                      (long long)m->config.vocab_size - 1);
+    if (b->positions[i] < 0 || b->positions[i] >= m->config.max_positions)
+      return lb__fail(err, LB_E_ARG, "position %d: the model's context has %lld", b->positions[i],
+                      (long long)m->config.max_positions);
+  }
+  return LB_OK;
+}
+
+static lb_status make_indices(pass *p) {
+  const lb__batch *b = p->batch;
+  lb_status st = lb__stream_i32(&p->positions, p->s, b->positions, b->n_tokens, p->err);
+  if (st == LB_OK) st = lb__stream_i32(&p->cu_seqlens, p->s, b->doc_start, b->n_docs + 1, p->err);
+  if (st != LB_OK || b->cache == NULL) return st;
+  const lb__kv_view *c = b->cache;
+  st = lb__stream_i32(&p->slots, p->s, c->slots, b->n_tokens, p->err);
+  if (st == LB_OK) st = lb__stream_i32(&p->kv_lens, p->s, c->kv_lens, b->n_docs, p->err);
+  if (st == LB_OK)
+    st = lb__stream_i32(&p->page_table, p->s, c->page_table, b->n_docs * c->max_pages, p->err);
+  if (st == LB_OK)
+    *p->page_table = lb__tensor_reshape(p->page_table, 2, (int64_t[]){b->n_docs, c->max_pages});
+  return st;
+}
+
+static lb_status embed(const pass *p, lb_tensor **x) {
+  lb_tensor *ids, *places;
+  lb_status st = lb__stream_i32(&ids, p->s, p->batch->ids, p->batch->n_tokens, p->err);
+  if (st == LB_OK)
+    st = lb__op_embed(p->s, x, ids, weight(p, LB__W_TOKEN_EMBED), p->m->config.embed_scale, p->err);
+  if (st != LB_OK || !p->m->config.family->learned_positions) return st;
+  st = lb__op_embed(p->s, &places, p->positions, weight(p, LB__W_POSITION_EMBED), 1.0f, p->err);
+  return st == LB_OK ? lb__op_add_to(p->s, *x, places, p->err) : st;
+}
+
+void lb__model_stream_init(lb__stream *s, const lb_model *model) {
+  lb__stream_init(s, lb__device_cpu());
+  s->compute = model->options.precision == LB_PRECISION_BF16 ? LB__COMPUTE_BF16 : LB__COMPUTE_F32;
+}
+
+lb_status lb__model_hidden(lb_tensor **hidden, lb_model *model, lb__stream *s,
+                           const lb__batch *batch, lb_error *err) {
+  lb_tensor *x;
+  pass p = {.m = model, .s = s, .batch = batch, .err = err};
+  *hidden = NULL;
+  lb_status st = check_batch(model, batch, err);
+  if (st == LB_OK) st = make_indices(&p);
+  if (st == LB_OK) st = embed(&p, &x);
+  for (; p.layer < model->config.n_layers && st == LB_OK; p.layer++) {
+    st = residual(&p, x, attention);
+    if (st == LB_OK) st = residual(&p, x, mlp);
+  }
+  return st == LB_OK ? norm(&p, hidden, x, LB__W_FINAL_NORM, LB__W_FINAL_NORM_BIAS) : st;
+}
+
+lb_status lb__model_logits(lb_tensor **logits, lb_model *model, lb__stream *s,
+                           const lb_tensor *hidden, lb_error *err) {
+  const lb_tensor *head = lb__model_weight(model, LB__W_LM_HEAD, 0);
+  if (head == NULL) head = lb__model_weight(model, LB__W_TOKEN_EMBED, 0);
+  lb_status st = lb__op_linear(s, logits, hidden, head, NULL, err);
+  if (st != LB_OK || model->config.final_softcap == 0.0f) return st;
+  return lb__op_softcap(s, logits, *logits, model->config.final_softcap, err);
+}
+
+lb_status lb__model_pick(lb_tensor **out, lb__stream *s, const lb_tensor *hidden,
+                         const int32_t *rows, int64_t n, lb_error *err) {
+  lb_tensor *index;
+  lb_status st = lb__stream_i32(&index, s, rows, n, err);
+  return st == LB_OK ? lb__op_gather_rows(s, out, hidden, index, err) : st;
+}
