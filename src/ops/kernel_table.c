@@ -1,11 +1,7 @@
-/* kernel_table.c - the one kernel table, filled on first use by whoever registered. */
+/* kernel_table.c - the table that ops run through, and the names of ops. See kernel_table.h. */
 #include "kernel_table.h"
 
 #include <pthread.h>
-
-static lb__kernel_table table;
-static lb__kernel_select_fn *selector;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static const struct {
   const char *name, *text;
@@ -15,23 +11,31 @@ static const struct {
 #undef LB__OP
 };
 
+static bool known(lb__op op) {
+  return (unsigned)op < LB__OP_COUNT;
+}
+
 const char *lb__op_name(lb__op op) {
-  return ops[op].name;
+  return known(op) ? ops[op].name : "?";
 }
 
 const char *lb__op_text(lb__op op) {
-  return ops[op].text;
+  return known(op) ? ops[op].text : "?";
 }
 
-void lb__kernels_register(lb__kernel_select_fn *select) {
-  selector = select;
-}
+static lb__kernel_table table;
+static lb__kernel_select_fn *registered;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void fill(void) {
-  if (selector != NULL) selector(&table);
+static void select_kernels(void) {
+  if (registered != NULL) registered(&table);
 }
 
 const lb__kernel_table *lb__kernels(void) {
-  pthread_once(&once, fill);
+  pthread_once(&once, select_kernels);
   return &table;
+}
+
+void lb__kernels_register(lb__kernel_select_fn *select) {
+  registered = select;
 }

@@ -1,75 +1,120 @@
-/* op_attention.c - rope, kv_store, attention. Contracts: ops.h.
- * Index tensors come from model/, which has checked their values; here only shapes are compared. */
+/* op_attention.c - what happens between the projections: rope, the key-value cache, attention.
+ * Contracts: ops.h. The contents of index tensors (cu_seqlens, page_table, slots) are the caller's
+ * promise; here only their shapes are known. */
 #include "op_check.h"
 
-static bool is_index(const lb_tensor *t, int rank) {
-  return t != NULL && t->dtype == LB_DTYPE_I32 && t->rank == rank;
-}
+#include <math.h>
 
 lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err) {
-  lb_status st = lb__op_want(LB__OP_rope, "x", x, LB_DTYPE_F32, err);
+  static const lb__op OP = LB__OP_rope;
+  lb__named x_named = {"x", x}, positions_named = {"positions", positions};
+  lb_status st = lb__op_check(OP, "x", x, LB_DTYPE_F32, 3, err);
   if (st != LB_OK) return st;
-  if (x->rank != 3 || !is_index(positions, 1) || positions->shape[0] != x->shape[0])
-    return lb__op_shape_error(LB__OP_rope, "x", x, "positions", positions,
-                              "want [N,heads,D] and [N] I32", err);
-  if (inv_freq->dtype != LB_DTYPE_F32 || inv_freq->rank != 1 ||
-      2 * inv_freq->shape[0] > x->shape[2])
-    return lb__op_shape_error(LB__OP_rope, "x", x, "inv_freq", inv_freq,
-                              "want at most D/2 frequencies", err);
+  st = lb__op_check(OP, "positions", positions, LB_DTYPE_I32, 1, err);
+  if (st != LB_OK) return st;
+  if (positions->shape[0] != x->shape[0])
+    return lb__op_fail_pair(err, OP, x_named, positions_named, "want one position for each row");
+  st = lb__op_check(OP, "inv_freq", inv_freq, LB_DTYPE_F32, 1, err);
+  if (st != LB_OK) return st;
+  if (inv_freq->shape[0] > x->shape[2] / 2)
+    return lb__op_fail_pair(err, OP, x_named, (lb__named){"inv_freq", inv_freq},
+                            "want at most %lld frequencies", (long long)(x->shape[2] / 2));
   lb__rope_args args = {
       .x = x, .positions = positions, .inv_freq = inv_freq, .magnitude = magnitude};
-  return lb__run_rope(s, &args, err);
+  return lb__run_rope(&s->arena, &args, err);
 }
 
 lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v, const lb_tensor *k,
                           const lb_tensor *v, const lb_tensor *slots, lb_error *err) {
-  bool same = lb__tensor_same_shape(k, v) && lb__tensor_same_shape(cache_k, cache_v) &&
-              k->rank == 3 && cache_k->rank == 3 && k->shape[1] == cache_k->shape[1] &&
-              k->shape[2] == cache_k->shape[2] && cache_k->dtype == cache_v->dtype;
-  if (!same)
-    return lb__op_shape_error(LB__OP_kv_store, "cache", cache_k, "k", k,
-                              "want [R,G,D] and [N,G,D], likewise v", err);
-  if (!is_index(slots, 1) || slots->shape[0] != k->shape[0])
-    return lb__op_shape_error(LB__OP_kv_store, "slots", slots, "k", k, "want [N] I32", err);
-  lb_status st = lb__op_want(LB__OP_kv_store, "k", k, LB_DTYPE_F32, err);
-  if (st == LB_OK) st = lb__op_want(LB__OP_kv_store, "cache", cache_k, LB_DTYPE_F32, err);
+  static const lb__op OP = LB__OP_kv_store;
+  lb__named k_named = {"k", k}, cache_named = {"cache_k", cache_k}, slots_named = {"slots", slots};
+  lb_status st = lb__op_check(OP, "k", k, LB_DTYPE_F32, 3, err);
   if (st != LB_OK) return st;
+  st = lb__op_check(OP, "cache_k", cache_k, LB_DTYPE_F32, 3, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check(OP, "v", v, LB_DTYPE_F32, 3, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check(OP, "cache_v", cache_v, LB_DTYPE_F32, 3, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check(OP, "slots", slots, LB_DTYPE_I32, 1, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check_same(OP, k_named, (lb__named){"v", v}, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check_same(OP, cache_named, (lb__named){"cache_v", cache_v}, err);
+  if (st != LB_OK) return st;
+  if (k->shape[1] != cache_k->shape[1] || k->shape[2] != cache_k->shape[2])
+    return lb__op_fail_pair(err, OP, k_named, cache_named, "want the same kv-heads and head size");
+  if (slots->shape[0] != k->shape[0])
+    return lb__op_fail_pair(err, OP, k_named, slots_named, "want one slot for each row");
   lb__kv_store_args args = {.cache_k = cache_k, .cache_v = cache_v, .k = k, .v = v, .slots = slots};
-  return lb__run_kv_store(s, &args, err);
+  return lb__run_kv_store(&s->arena, &args, err);
+}
+
+/* ---- attention ---- */
+
+static lb_status check_heads(const lb__attention_args *a, lb_error *err) {
+  static const lb__op OP = LB__OP_attention;
+  lb__named q = {"q", a->q}, k = {"k", a->k}, v = {"v", a->v};
+  lb_status st = lb__op_check(OP, "q", a->q, LB_DTYPE_F32, 3, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check(OP, "k", a->k, LB_DTYPE_F32, 3, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check(OP, "v", a->v, LB_DTYPE_F32, 3, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check_same(OP, k, v, err);
+  if (st != LB_OK) return st;
+  if (a->q->shape[2] != a->k->shape[2])
+    return lb__op_fail_pair(err, OP, q, k, "want the same head size");
+  if (a->k->shape[1] < 1 || a->q->shape[1] % a->k->shape[1] != 0)
+    return lb__op_fail_pair(err, OP, q, k, "want heads to be a multiple of kv-heads");
+  st = lb__op_check(OP, "cu_seqlens", a->cu_seqlens, LB_DTYPE_I32, 1, err);
+  if (st != LB_OK) return st;
+  if (a->cu_seqlens->shape[0] >= 1) return LB_OK;
+  return lb__op_fail(err, LB_E_SHAPE, OP, "cu_seqlens", a->cu_seqlens,
+                     "want one number more than documents");
+}
+
+static lb_status check_cache(const lb__attention_args *a, lb_error *err) {
+  static const lb__op OP = LB__OP_attention;
+  lb__named k = {"k", a->k}, pages = {"page_table", a->page_table}, lens = {"kv_lens", a->kv_lens};
+  int64_t n_docs = a->cu_seqlens->shape[0] - 1;
+  lb_status st = lb__op_check(OP, "page_table", a->page_table, LB_DTYPE_I32, 2, err);
+  if (st != LB_OK) return st;
+  if (a->kv_lens == NULL)
+    return lb__fail(err, LB_E_ARG, "attention: a page_table needs kv_lens, which is NULL");
+  st = lb__op_check(OP, "kv_lens", a->kv_lens, LB_DTYPE_I32, 1, err);
+  if (st != LB_OK) return st;
+  if (a->page_table->shape[0] != n_docs || a->kv_lens->shape[0] != n_docs)
+    return lb__op_fail_pair(err, OP, pages, lens, "want one row for each of %lld documents",
+                            (long long)n_docs);
+  if (a->page_size >= 1 && a->k->shape[0] % a->page_size == 0) return LB_OK;
+  return lb__op_fail_pair(err, OP, k, pages, "want whole pages of page_size %lld rows, at least 1",
+                          (long long)a->page_size);
 }
 
 static lb_status check_attention(const lb__attention_args *a, lb_error *err) {
-  const lb_tensor *q = a->q, *k = a->k, *v = a->v;
-  if (q->rank != 3 || k->rank != 3 || !lb__tensor_same_shape(k, v) || k->shape[2] != q->shape[2] ||
-      k->shape[1] < 1 || q->shape[1] % k->shape[1] != 0)
-    return lb__op_shape_error(LB__OP_attention, "q", q, "k", k,
-                              "want [N,H,D] and [N,G,D] with H a multiple of G; v like k", err);
-  if (!is_index(a->cu_seqlens, 1) || a->cu_seqlens->shape[0] < 1)
-    return lb__op_shape_error(LB__OP_attention, "q", q, "cu_seqlens", a->cu_seqlens,
-                              "want [documents + 1] I32", err);
-  int64_t n_docs = a->cu_seqlens->shape[0] - 1;
-  if (a->page_table == NULL && k->shape[0] != q->shape[0])
-    return lb__op_shape_error(LB__OP_attention, "q", q, "k", k,
-                              "want as many keys as queries without a cache", err);
-  if (a->page_table != NULL &&
-      (!is_index(a->page_table, 2) || !is_index(a->kv_lens, 1) || a->page_size < 1 ||
-       a->page_table->shape[0] != n_docs || a->kv_lens->shape[0] != n_docs))
-    return lb__op_shape_error(LB__OP_attention, "page_table", a->page_table, "cu_seqlens",
-                              a->cu_seqlens, "want a row of pages and a length per document", err);
-  if (a->window < 0 || !(a->softcap >= 0.0f))
-    return lb__fail(err, LB_E_ARG, "attention: window %lld and soft cap %g, want neither negative",
-                    (long long)a->window, (double)a->softcap);
-  lb_status st = lb__op_want(LB__OP_attention, "q", q, LB_DTYPE_F32, err);
-  if (st == LB_OK) st = lb__op_want(LB__OP_attention, "k", k, LB_DTYPE_F32, err);
-  return st == LB_OK ? lb__op_want(LB__OP_attention, "v", v, LB_DTYPE_F32, err) : st;
+  static const lb__op OP = LB__OP_attention;
+  lb_status st = check_heads(a, err);
+  if (st != LB_OK) return st;
+  if (a->window < 0 || !isfinite(a->scale) || !isfinite(a->softcap))
+    return lb__fail(err, LB_E_ARG,
+                    "attention: window %lld, scale %g, softcap %g: want a window >= 0 and finite "
+                    "numbers",
+                    (long long)a->window, (double)a->scale, (double)a->softcap);
+  if (a->page_table != NULL) return check_cache(a, err);
+  if (a->k->shape[0] == a->q->shape[0]) return LB_OK;
+  return lb__op_fail_pair(err, OP, (lb__named){"q", a->q}, (lb__named){"k", a->k},
+                          "without a cache, want as many keys as queries");
 }
 
 lb_status lb__op_attention(lb__stream *s, lb_tensor **out, lb__attention_args a, lb_error *err) {
   *out = NULL;
   lb_status st = check_attention(&a, err);
-  if (st == LB_OK) st = lb__stream_tensor(out, s, LB_DTYPE_F32, 3, a.q->shape, err);
   if (st != LB_OK) return st;
-  a.out = *out;
-  return lb__run_attention(s, &a, err);
+  st = lb__stream_tensor(&a.out, s, LB_DTYPE_F32, 3, a.q->shape, err);
+  if (st != LB_OK) return st;
+  st = lb__run_attention(&s->arena, &a, err);
+  if (st == LB_OK) *out = a.out;
+  return st;
 }

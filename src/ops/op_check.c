@@ -1,51 +1,124 @@
-/* op_check.c - the messages and checks that all ops share. See op_check.h. */
+/* op_check.c - see op_check.h. */
 #include "op_check.h"
 
-lb_status lb__op_shape_error(lb__op op, const char *a_name, const lb_tensor *a, const char *b_name,
-                             const lb_tensor *b, const char *wanted, lb_error *err) {
-  char x[96], y[96];
-  return lb__fail(err, LB_E_SHAPE, "%s: %s %s and %s %s: %s", lb__op_name(op), a_name,
-                  lb__tensor_describe(x, a), b_name, lb__tensor_describe(y, b), wanted);
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { WHY_SIZE = 200 };
+
+lb_status lb__op_fail(lb_error *err, lb_status status, lb__op op, const char *name,
+                      const lb_tensor *t, const char *format, ...) {
+  char why[WHY_SIZE], text[96];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(why, sizeof why, format, args);
+  va_end(args);
+  return lb__fail(err, status, "%s: %s %s: %s", lb__op_name(op), name, lb__tensor_describe(text, t),
+                  why);
 }
 
-lb_status lb__op_want(lb__op op, const char *name, const lb_tensor *t, lb_dtype dtype,
-                      lb_error *err) {
-  if (t == NULL || t->dtype == dtype) return LB_OK;
-  char text[96];
-  return lb__fail(err, LB_E_DTYPE, "%s: %s is %s, want %s", lb__op_name(op), name,
-                  lb__tensor_describe(text, t), lb_dtype_name(dtype));
+lb_status lb__op_fail_pair(lb_error *err, lb__op op, lb__named a, lb__named b, const char *format,
+                           ...) {
+  char why[WHY_SIZE], a_text[96], b_text[96];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(why, sizeof why, format, args);
+  va_end(args);
+  return lb__fail(err, LB_E_SHAPE, "%s: %s %s and %s %s: %s", lb__op_name(op), a.name,
+                  lb__tensor_describe(a_text, a.tensor), b.name,
+                  lb__tensor_describe(b_text, b.tensor), why);
 }
 
-lb_status lb__op_want_vector(lb__op op, const char *name, const lb_tensor *t, int64_t n,
+lb_status lb__op_check_dtype(lb__op op, const char *name, const lb_tensor *t, lb_dtype want,
                              lb_error *err) {
-  if (t == NULL) return LB_OK;
-  char text[96];
-  if (t->rank == 1 && t->shape[0] == n) return lb__op_want(op, name, t, LB_DTYPE_F32, err);
-  return lb__fail(err, LB_E_SHAPE, "%s: %s is %s, want [%lld] F32", lb__op_name(op), name,
-                  lb__tensor_describe(text, t), (long long)n);
+  if (t->dtype == want) return LB_OK;
+  return lb__op_fail(err, LB_E_DTYPE, op, name, t, "want %s", lb_dtype_name(want));
 }
 
-lb_status lb__op_want_weight(lb__op op, const lb_tensor *weight, lb_error *err) {
-  switch (weight->dtype) {
+lb_status lb__op_check_rank(lb__op op, const char *name, const lb_tensor *t, int want,
+                            lb_error *err) {
+  if (t->rank == want) return LB_OK;
+  return lb__op_fail(err, LB_E_SHAPE, op, name, t, "want %d extents, not %d", want, t->rank);
+}
+
+lb_status lb__op_check(lb__op op, const char *name, const lb_tensor *t, lb_dtype dtype, int rank,
+                       lb_error *err) {
+  lb_status st = lb__op_check_dtype(op, name, t, dtype, err);
+  return st != LB_OK ? st : lb__op_check_rank(op, name, t, rank, err);
+}
+
+lb_status lb__op_check_same(lb__op op, lb__named a, lb__named b, lb_error *err) {
+  if (lb__tensor_same_shape(a.tensor, b.tensor)) return LB_OK;
+  return lb__op_fail_pair(err, op, a, b, "want the same shape");
+}
+
+lb_status lb__op_check_vector(lb__op op, lb__named vector, lb__named x, int64_t want,
+                              lb_error *err) {
+  if (vector.tensor == NULL) return LB_OK;
+  lb_status st = lb__op_check(op, vector.name, vector.tensor, LB_DTYPE_F32, 1, err);
+  if (st != LB_OK || vector.tensor->shape[0] == want) return st;
+  return lb__op_fail_pair(err, op, x, vector, "want %s [%lld]", vector.name, (long long)want);
+}
+
+static bool is_float(lb_dtype dtype) {
+  switch (dtype) {
   case LB_DTYPE_F32:
   case LB_DTYPE_F16:
   case LB_DTYPE_BF16:
+  case LB_DTYPE_F64:
   case LB_DTYPE_F8_E4M3:
-  case LB_DTYPE_F8_E5M2: return LB_OK;
-  default:
-    if (lb_dtype_is_block(weight->dtype)) return LB_OK;
-    char text[96];
-    return lb__fail(err, LB_E_DTYPE, "%s: weight is %s, want a floating point or block type",
-                    lb__op_name(op), lb__tensor_describe(text, weight));
+  case LB_DTYPE_F8_E5M2: return true;
+  default: return false;
   }
 }
 
-lb_status lb__op_result(lb__op op, lb_status st, lb_error *err) {
-  if (st == LB_OK) return LB_OK;
-  return lb__fail(err, st, "%s: kernel '%s' failed: %s", lb__op_name(op), lb__kernels()->chosen[op],
-                  lb_status_text(st));
+lb_status lb__op_check_weight(lb__op op, const char *name, const lb_tensor *weight, lb_error *err) {
+  lb_status st = lb__op_check_rank(op, name, weight, 2, err);
+  if (st != LB_OK || is_float(weight->dtype) || lb_dtype_is_block(weight->dtype)) return st;
+  return lb__op_fail(err, LB_E_DTYPE, op, name, weight, "want a float or block type");
 }
 
-lb_status lb__op_no_kernel(lb__op op, lb_error *err) {
-  return lb__fail(err, LB_E_UNSUPPORTED, "%s: no kernel on this device", lb__op_name(op));
+/* ---- running a kernel ---- */
+
+typedef struct call {
+  lb__op op;
+  lb__arena *arena; /* NULL: workspace is from the heap */
+  lb__arena_mark mark;
+  void *workspace;
+} call;
+
+static lb_status begin(call *c, lb__op op, lb__arena *arena, size_t size, lb_error *err) {
+  *c = (call){.op = op, .arena = arena};
+  if (size == 0) return LB_OK;
+  if (arena != NULL) c->mark = lb__arena_get_mark(arena);
+  c->workspace = arena != NULL ? lb__arena_alloc_tensor(arena, size) : lb__alloc_aligned(size);
+  if (c->workspace != NULL) return LB_OK;
+  return lb__fail(err, LB_E_NOMEM, "out of memory: %zu bytes of scratch for %s", size,
+                  lb__op_name(op));
 }
+
+static lb_status end(call *c, lb_status st, lb_error *err) {
+  if (c->workspace != NULL && c->arena != NULL) lb__arena_release(c->arena, c->mark);
+  if (c->workspace != NULL && c->arena == NULL) lb__free_aligned(c->workspace);
+  if (st == LB_OK) return st;
+  return lb__fail(err, st, "%s: kernel '%s' failed: %s", lb__op_name(c->op),
+                  lb__kernels()->chosen[c->op], lb_status_text(st));
+}
+
+static lb_status no_kernel(lb__op op, lb_error *err) {
+  return lb__fail(err, LB_E_UNSUPPORTED,
+                  "%s: no kernel is installed; call lb__kernels_install() first", lb__op_name(op));
+}
+
+#define LB__OP(name, differentiable, text)                                                         \
+  lb_status lb__run_##name(lb__arena *arena, const lb__##name##_args *args, lb_error *err) {       \
+    const lb__kernel_table *table = lb__kernels();                                                 \
+    if (table->name == NULL) return no_kernel(LB__OP_##name, err);                                 \
+    size_t size = table->name##_workspace != NULL ? table->name##_workspace(args) : 0;             \
+    call c;                                                                                        \
+    lb_status st = begin(&c, LB__OP_##name, arena, size, err);                                     \
+    if (st != LB_OK) return st;                                                                    \
+    return end(&c, table->name(args, c.workspace), err);                                           \
+  }
+#include "ops.def"
+#undef LB__OP

@@ -1,36 +1,46 @@
-/* op_linear.c - embed and linear: the ops that read stored weights. Contracts: ops.h. */
+/* op_linear.c - products with a weight matrix, and picking its rows. Contracts: ops.h. */
 #include "op_check.h"
 
 lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
                        const lb_tensor *weight, float scale, lb_error *err) {
   *out = NULL;
-  lb_status st = lb__op_want(LB__OP_embed, "ids", ids, LB_DTYPE_I32, err);
-  if (st == LB_OK) st = lb__op_want_weight(LB__OP_embed, weight, err);
+  lb_status st = lb__op_check(LB__OP_embed, "ids", ids, LB_DTYPE_I32, 1, err);
   if (st != LB_OK) return st;
-  if (ids->rank != 1 || weight->rank != 2)
-    return lb__op_shape_error(LB__OP_embed, "ids", ids, "weight", weight, "want [N] and [V,C]",
-                              err);
-  int64_t shape[2] = {ids->shape[0], weight->shape[1]};
-  st = lb__stream_tensor(out, s, LB_DTYPE_F32, 2, shape, err);
+  st = lb__op_check_weight(LB__OP_embed, "weight", weight, err);
   if (st != LB_OK) return st;
-  lb__embed_args args = {.out = *out, .ids = ids, .weight = weight, .scale = scale};
-  return lb__run_embed(s, &args, err);
+  lb_tensor *y;
+  st = lb__stream_tensor(&y, s, LB_DTYPE_F32, 2, (int64_t[]){ids->shape[0], weight->shape[1]}, err);
+  if (st != LB_OK) return st;
+  lb__embed_args args = {.out = y, .ids = ids, .weight = weight, .scale = scale};
+  st = lb__run_embed(&s->arena, &args, err);
+  if (st == LB_OK) *out = y;
+  return st;
+}
+
+static lb_status check_linear(const lb_tensor *x, const lb_tensor *weight, const lb_tensor *bias,
+                              lb_error *err) {
+  lb__named x_named = {"x", x}, weight_named = {"weight", weight}, bias_named = {"bias", bias};
+  lb_status st = lb__op_check(LB__OP_linear, "x", x, LB_DTYPE_F32, 2, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check_weight(LB__OP_linear, "weight", weight, err);
+  if (st != LB_OK) return st;
+  if (x->shape[1] != weight->shape[1])
+    return lb__op_fail_pair(err, LB__OP_linear, x_named, weight_named,
+                            "x has %lld input features, weight has %lld", (long long)x->shape[1],
+                            (long long)weight->shape[1]);
+  return lb__op_check_vector(LB__OP_linear, bias_named, weight_named, weight->shape[0], err);
 }
 
 lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, const lb_tensor *weight,
                         const lb_tensor *bias, lb_error *err) {
   *out = NULL;
-  lb_status st = lb__op_want(LB__OP_linear, "x", x, LB_DTYPE_F32, err);
-  if (st == LB_OK) st = lb__op_want_weight(LB__OP_linear, weight, err);
+  lb_status st = check_linear(x, weight, bias, err);
   if (st != LB_OK) return st;
-  if (x->rank != 2 || weight->rank != 2 || x->shape[1] != weight->shape[1])
-    return lb__op_shape_error(LB__OP_linear, "x", x, "weight", weight,
-                              "want [N,I] and [O,I] with the same I", err);
-  st = lb__op_want_vector(LB__OP_linear, "bias", bias, weight->shape[0], err);
-  int64_t shape[2] = {x->shape[0], weight->shape[0]};
-  if (st == LB_OK) st = lb__stream_tensor(out, s, LB_DTYPE_F32, 2, shape, err);
+  lb_tensor *y;
+  st = lb__stream_tensor(&y, s, LB_DTYPE_F32, 2, (int64_t[]){x->shape[0], weight->shape[0]}, err);
   if (st != LB_OK) return st;
-  lb__linear_args args = {
-      .out = *out, .x = x, .weight = weight, .bias = bias, .compute = s->compute};
-  return lb__run_linear(s, &args, err);
+  lb__linear_args args = {.out = y, .x = x, .weight = weight, .bias = bias, .compute = s->compute};
+  st = lb__run_linear(&s->arena, &args, err);
+  if (st == LB_OK) *out = y;
+  return st;
 }

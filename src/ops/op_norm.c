@@ -1,34 +1,43 @@
-/* op_norm.c - rms_norm and layer_norm: rows are the last extent. Contracts: ops.h. */
+/* op_norm.c - the two normalisations of rows. Contracts: ops.h. */
 #include "op_check.h"
 
-static lb_status prepare(lb__stream *s, lb_tensor **out, lb__op op, const lb_tensor *x,
-                         const lb_tensor *weight, const lb_tensor *bias, lb_error *err) {
-  *out = NULL;
-  int64_t n = lb__tensor_row_length(x);
-  lb_status st = lb__op_want(op, "x", x, LB_DTYPE_F32, err);
-  if (st == LB_OK) st = lb__op_want_vector(op, "weight", weight, n, err);
-  if (st == LB_OK) st = lb__op_want_vector(op, "bias", bias, n, err);
-  return st == LB_OK ? lb__stream_tensor(out, s, LB_DTYPE_F32, x->rank, x->shape, err) : st;
+/* Checks that both norms share; allocates the result. */
+static lb_status begin_norm(lb_tensor **y, lb__stream *s, lb__op op, const lb_tensor *x,
+                            const lb_tensor *weight, const lb_tensor *bias, lb_error *err) {
+  lb__named x_named = {"x", x}, weight_named = {"weight", weight}, bias_named = {"bias", bias};
+  lb_status st = lb__op_check_dtype(op, "x", x, LB_DTYPE_F32, err);
+  if (st != LB_OK) return st;
+  if (x->rank == 0) return lb__op_fail(err, LB_E_SHAPE, op, "x", x, "want at least one extent");
+  int64_t C = lb__tensor_row_length(x);
+  st = lb__op_check_vector(op, weight_named, x_named, C, err);
+  if (st != LB_OK) return st;
+  st = lb__op_check_vector(op, bias_named, x_named, C, err);
+  if (st != LB_OK) return st;
+  return lb__stream_tensor(y, s, LB_DTYPE_F32, x->rank, x->shape, err);
 }
 
 lb_status lb__op_rms_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                           const lb_tensor *weight, float eps, float weight_offset, lb_error *err) {
+  *out = NULL;
   lb_tensor *y;
-  lb_status st = prepare(s, &y, LB__OP_rms_norm, x, weight, NULL, err);
+  lb_status st = begin_norm(&y, s, LB__OP_rms_norm, x, weight, NULL, err);
   if (st != LB_OK) return st;
   lb__rms_norm_args args = {
       .out = y, .x = x, .weight = weight, .eps = eps, .weight_offset = weight_offset};
-  *out = y;
-  return lb__run_rms_norm(s, &args, err);
+  st = lb__run_rms_norm(&s->arena, &args, err);
+  if (st == LB_OK) *out = y;
+  return st;
 }
 
 lb_status lb__op_layer_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                             const lb_tensor *weight, const lb_tensor *bias, float eps,
                             lb_error *err) {
+  *out = NULL;
   lb_tensor *y;
-  lb_status st = prepare(s, &y, LB__OP_layer_norm, x, weight, bias, err);
+  lb_status st = begin_norm(&y, s, LB__OP_layer_norm, x, weight, bias, err);
   if (st != LB_OK) return st;
   lb__layer_norm_args args = {.out = y, .x = x, .weight = weight, .bias = bias, .eps = eps};
-  *out = y;
-  return lb__run_layer_norm(s, &args, err);
+  st = lb__run_layer_norm(&s->arena, &args, err);
+  if (st == LB_OK) *out = y;
+  return st;
 }

@@ -1,5 +1,6 @@
 /* chat_open.c - where a template comes from: a model folder, a GGUF, a .jinja file, a built-in
  * name. Rules of precedence stand in include/limbeck/chat.h; the order here is that order. */
+#include "chat_source.h"
 #include "chat_template.h"
 
 #include "base/files.h"
@@ -190,21 +191,40 @@ static lb_status fail_absent(finding *f, const char *path, const char *wanted, l
   return status;
 }
 
+/* The source into f; f->text stays NULL when there is none. */
+static lb_status find(finding *f, const char *path, const char *wanted, lb_error *err) {
+  lb_status status = LB_OK;
+  lb__buf_init(&f->choices, 4096);
+  if (path != NULL) status = find_in_model(f, path, wanted, err);
+  if (status == LB_OK && f->text == NULL && wanted != NULL) status = find_elsewhere(f, wanted, err);
+  return status;
+}
+
+static void finding_deinit(finding *f) {
+  lb__free(f->text);
+  lb__free(f->where);
+  lb__buf_deinit(&f->choices);
+}
+
+lb_status lb__chat_template_find(char **source, size_t *size, const char *path, lb_error *err) {
+  finding f = {0};
+  lb_status status = find(&f, path, NULL, err);
+  *source = status == LB_OK ? f.text : NULL;
+  *size = f.size;
+  if (status == LB_OK) f.text = NULL;
+  finding_deinit(&f);
+  return status;
+}
+
 lb_status lb_chat_template_open(lb_chat_template **out, const char *path, const char *template_name,
                                 lb_error *err) {
   finding f = {0};
-  lb_status status = LB_OK;
   *out = NULL;
   if (path == NULL && template_name == NULL)
     return lb__fail(err, LB_E_ARG, "chat template: want a model or the name of a template");
-  lb__buf_init(&f.choices, 4096);
-  if (path != NULL) status = find_in_model(&f, path, template_name, err);
-  if (status == LB_OK && f.text == NULL && template_name != NULL)
-    status = find_elsewhere(&f, template_name, err);
+  lb_status status = find(&f, path, template_name, err);
   if (status == LB_OK && f.text == NULL) status = fail_absent(&f, path, template_name, err);
   if (status == LB_OK) status = lb_chat_template_parse(out, f.text, f.size, f.where, err);
-  lb__free(f.text);
-  lb__free(f.where);
-  lb__buf_deinit(&f.choices);
+  finding_deinit(&f);
   return status;
 }

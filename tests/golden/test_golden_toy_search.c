@@ -38,7 +38,8 @@ static void read_case(toy_case *c, const char *line) {
   double length_penalty, penalty;
   assert_int_equal(sscanf(line, "%d %255s %d %d %255s %d %lf %15s %lf %d", &c->vocab_size, prompt,
                           &max_new, &min_new, eos, &beams, &length_penalty, early, &penalty,
-                          &n_return), 10);
+                          &n_return),
+                   10);
   c->n_prompt = read_ids(prompt, c->prompt);
   c->n_eos = read_ids(eos, c->eos);
   c->options = lb_generate_options_default();
@@ -74,8 +75,8 @@ static void check_line(char *line, int number) {
   read_case(&c, line);
   assert_int_equal(toy_decoder_new(&d, c.vocab_size, 4096, NULL, &err), LB_OK);
   lb_prompt prompt = {c.prompt, c.n_prompt};
-  lb__search_input input = {.decoder = d, .eos_ids = c.eos, .n_eos_ids = c.n_eos,
-                            .prompts = &prompt, .n_prompts = 1};
+  lb__search_input input = {
+      .decoder = d, .eos_ids = c.eos, .n_eos_ids = c.n_eos, .prompts = &prompt, .n_prompts = 1};
   if (lb__search_run(&g, &input, &c.options, &err) != LB_OK)
     fail_msg("line %d: %s", number, err.message);
   for (size_t i = 0; i < lb_generation_n_sequences(g, 0); i++) {

@@ -1,27 +1,33 @@
-/* blocks.h - the bytes of every element type: one row to float32 and back.
- * Layouts of the GGUF blocks: ggml-common.h of ggml-org/ggml (MIT), restated in docs/formats.md.
- * All numbers are little-endian; blocks may lie at any address. */
-#ifndef LB_KERNELS_CPU_BLOCKS_H
-#define LB_KERNELS_CPU_BLOCKS_H
+/* blocks.h - rows of any dtype to float32 and back. Owns: the two lookup tables.
+ *
+ * A row is n elements, a whole number of blocks; it may lie at any address (weights are used where
+ * they lie in a mapped file). Block layouts: docs/formats.md and reference/ref_blocks.c. */
+#ifndef LB_KERNELS_BLOCKS_H
+#define LB_KERNELS_BLOCKS_H
 
 #include <limbeck/dtype.h>
 
-/* n elements (whole blocks) at `bytes` to floats, and back. */
-typedef void lb__row_to_f32_fn(float *out, const void *bytes, int64_t n);
-typedef void lb__row_from_f32_fn(void *bytes, const float *x, int64_t n);
+typedef void lb__row_to_f32_fn(float *out, const void *row, int64_t n);
+typedef void lb__row_from_f32_fn(void *row, const float *x, int64_t n);
 
-lb__row_to_f32_fn *lb__row_to_f32(lb_dtype dtype);     /* never NULL for a dtype of the map */
-lb__row_from_f32_fn *lb__row_from_f32(lb_dtype dtype); /* NULL for block types but Q8_0, Q4_0 */
+/* The decoder of a dtype: the fastest for this CPU that was selected, else the reference. All give
+ * bit-identical results. Never NULL. */
+lb__row_to_f32_fn *lb__row_to_f32(lb_dtype dtype);
+lb__row_to_f32_fn *lb__ref_row_to_f32(lb_dtype dtype);
 
-float lb__f16_to_f32(uint16_t h);
-uint16_t lb__f32_to_f16(float x); /* round to nearest even */
-static inline float lb__bf16_to_f32(uint16_t h) {
-  union {
-    uint32_t u;
-    float f;
-  } bits = {.u = (uint32_t)h << 16};
-  return bits.f;
-}
-uint16_t lb__f32_to_bf16(float x); /* round to nearest even; a NaN stays one */
+/* The encoder: F32 F16 BF16 F64 round to nearest even; Q8_0 and Q4_0 make the very blocks of
+ * ggml's quantize_row_*_ref. NULL for other dtypes. Block encoders want finite numbers:
+ * lb__row_fits. */
+lb__row_from_f32_fn *lb__row_from_f32(lb_dtype dtype);
+bool lb__row_fits(lb_dtype dtype, const float *x, int64_t n);
+
+/* Called by cpu_select.c, once: a faster decoder for a dtype. */
+void lb__row_to_f32_select(lb_dtype dtype, lb__row_to_f32_fn *decoder);
+
+/* Filled by reference/ref_floats.c and reference/ref_blocks.c: NULL where they have none. */
+lb__row_to_f32_fn *lb__ref_plain_to_f32(lb_dtype dtype);
+lb__row_to_f32_fn *lb__ref_block_to_f32(lb_dtype dtype);
+void lb__ref_quantize_q8_0(void *row, const float *x, int64_t n);
+void lb__ref_quantize_q4_0(void *row, const float *x, int64_t n);
 
 #endif

@@ -1,0 +1,14 @@
+/* ref_table.c - fills a kernel table with the reference kernels. */
+#include "reference.h"
+
+void lb__ref_fill(lb__kernel_table *table) {
+#define LB__OP(op, differentiable, text)                                                           \
+  table->op = lb__ref_##op;                                                                        \
+  table->op##_workspace = NULL;                                                                    \
+  table->chosen[LB__OP_##op] = "reference";
+#include "ops/ops.def"
+#undef LB__OP
+  table->linear_workspace = lb__ref_linear_workspace;
+  table->attention_workspace = lb__ref_attention_workspace;
+  table->cast_workspace = lb__ref_cast_workspace;
+}

@@ -1,0 +1,43 @@
+/* convert_internal.h - what the files of the converter share. Private to src/model/convert*.c. */
+#ifndef LB_MODEL_CONVERT_INTERNAL_H
+#define LB_MODEL_CONVERT_INTERNAL_H
+
+#include "model_internal.h"
+
+#include <limbeck/convert.h>
+
+/* One weight on its way from a checkpoint to a file. */
+typedef struct lb__moved_weight {
+  lb__weight weight;
+  int64_t layer;
+  lb__weight_place from;
+  lb_dtype dtype; /* to be written */
+  bool transpose; /* between [out,in] and Conv1D's [in,out] */
+  bool permute;   /* into llama.cpp's row order */
+  int64_t heads;
+  float offset; /* added to every element: Gemma's norms */
+  char name[LB__WEIGHT_NAME_SIZE];
+} lb__moved_weight;
+
+typedef struct lb__conversion {
+  const lb_convert_options *options;
+  const char *to;
+  bool to_gguf;
+  lb__checkpoint *source;
+  lb__model_config config;
+  lb__moved_weight *weights;
+  lb__tensor_decl *decls; /* of weights, and of rope_freqs.weight after them */
+  size_t n, done;
+} lb__conversion;
+
+/* Lists every weight of the source with its target name, dtype and form (convert_weights.c). */
+lb_status lb__conversion_plan(lb__conversion *c, lb_error *err);
+/* lb__fill_fn: the bytes of weight `index`, a few rows at a time. ctx is the conversion. */
+lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error *err);
+/* The dtype most of the source's matrices have. */
+lb_dtype lb__conversion_source_dtype(const lb__conversion *c);
+
+lb_status lb__convert_to_gguf(lb__conversion *c, lb_error *err);   /* convert_gguf.c */
+lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err); /* convert_folder.c */
+
+#endif

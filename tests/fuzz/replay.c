@@ -1,0 +1,101 @@
+/* replay.c - runs a fuzz target without an engine: every file of the folders given, and with
+ * --mutate N also N deterministic mutations of each, so that plain `make test` keeps the corpus
+ * alive and a sanitizer build finds what it can. Exits 1 when there was nothing to run. */
+#include "fuzz.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static size_t n_files, n_runs;
+
+/* The input lies in a block of exactly its size: ASan then sees any read beyond it. */
+static void run(const uint8_t *bytes, size_t size) {
+  uint8_t *copy = malloc(size > 0 ? size : 1);
+  if (copy == NULL) return;
+  memcpy(copy, bytes, size);
+  LLVMFuzzerTestOneInput(copy, size);
+  free(copy);
+  n_runs++;
+}
+
+static uint64_t next_random(uint64_t *state) { /* splitmix64 */
+  uint64_t x = *state += 0x9E3779B97F4A7C15U;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBU;
+  return x ^ x >> 31;
+}
+
+/* One to four bytes changed, bits flipped, runs copied over one another, or the end cut off. */
+static size_t mutate(uint8_t *bytes, size_t size, uint64_t *state) {
+  static const uint8_t interesting[] = {0, 1, 0x7f, 0x80, 0xff, '{', '"', '[', '\\', '0', '-'};
+  for (uint64_t n = 1 + next_random(state) % 4; n > 0 && size > 0; n--) {
+    uint64_t r = next_random(state);
+    size_t at = (size_t)(r >> 8) % size, from = (size_t)(r >> 24) % size;
+    size_t room = size - (at > from ? at : from), length = 1 + (size_t)(r >> 40) % 16;
+    switch (r % 8) {
+    case 0: bytes[at] = (uint8_t)(r >> 56); break;
+    case 1: bytes[at] ^= (uint8_t)(1u << (r >> 56 & 7)); break;
+    case 2: memmove(bytes + at, bytes + from, length < room ? length : room); break;
+    case 3: size = at; break;
+    default: bytes[at] = interesting[(r >> 56) % sizeof interesting]; break;
+    }
+  }
+  return size;
+}
+
+static void run_with_mutations(const uint8_t *bytes, size_t size, int n_mutations) {
+  uint64_t state = size;
+  uint8_t *scratch = malloc(size > 0 ? size : 1);
+  run(bytes, size);
+  for (int i = 0; scratch != NULL && i < n_mutations; i++) {
+    memcpy(scratch, bytes, size);
+    run(scratch, mutate(scratch, size, &state));
+  }
+  free(scratch);
+}
+
+static void run_file(const char *path, int n_mutations) {
+  FILE *f = fopen(path, "rb");
+  if (f == NULL) return;
+  fseek(f, 0, SEEK_END);
+  long size = ftell(f);
+  uint8_t *bytes = malloc(size > 0 ? (size_t)size : 1);
+  rewind(f);
+  if (bytes != NULL && size >= 0 && fread(bytes, 1, (size_t)size, f) == (size_t)size) {
+    n_files++;
+    run_with_mutations(bytes, (size_t)size, n_mutations);
+  }
+  free(bytes);
+  fclose(f);
+}
+
+static void run_path(const char *path, int n_mutations) {
+  struct dirent **entries;
+  int n = scandir(path, &entries, NULL, alphasort);
+  if (n < 0) {
+    run_file(path, n_mutations);
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    char below[4096];
+    struct stat s;
+    snprintf(below, sizeof below, "%s/%s", path, entries[i]->d_name);
+    if (stat(below, &s) == 0 && S_ISREG(s.st_mode)) run_file(below, n_mutations);
+    free(entries[i]);
+  }
+  free(entries);
+}
+
+int main(int argc, char **argv) {
+  int n_mutations = 0, i = 1;
+  if (argc > 2 && strcmp(argv[1], "--mutate") == 0) {
+    n_mutations = atoi(argv[2]);
+    i = 3;
+  }
+  for (; i < argc; i++) run_path(argv[i], n_mutations);
+  printf("%zu files, %zu runs\n", n_files, n_runs);
+  return n_files > 0 ? 0 : 1;
+}
