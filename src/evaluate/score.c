@@ -30,8 +30,8 @@ typedef struct scorer {
   const lb_model_info *info;
   const lb_prompt *documents;
   lb_scores *out;
-  int64_t top_k;     /* asked for */
-  int64_t n_best;    /* fetched per row: at least the argmax */
+  int64_t top_k;  /* asked for */
+  int64_t n_best; /* fetched per row: at least the argmax */
   lb__stream stream;
   int32_t ids[PASS_TOKENS], positions[PASS_TOKENS], doc_start[PASS_TOKENS + 1];
   piece pieces[PASS_TOKENS]; /* [n_pieces] of this pass */
@@ -40,7 +40,9 @@ typedef struct scorer {
   float logsumexp[LOGIT_ROWS], target_logits[LOGIT_ROWS], *best_logits;
 } scorer;
 
-lb_score_options lb_score_options_default(void) { return (lb_score_options){0}; }
+lb_score_options lb_score_options_default(void) {
+  return (lb_score_options){0};
+}
 
 /* ---- checks ---- */
 
@@ -49,8 +51,10 @@ static lb_status check_document(const lb_model_info *info, const lb_prompt *d, s
   if (d->ids == NULL || d->n_ids == 0)
     return lb__fail(err, LB_E_ARG, "document %zu: want at least one token, it is empty", i);
   if (d->n_ids > (size_t)info->max_positions)
-    return lb__fail(err, LB_E_ARG, "document %zu: the model's context has %lld tokens, the document "
-                                   "%zu; split it", i, (long long)info->max_positions, d->n_ids);
+    return lb__fail(err, LB_E_ARG,
+                    "document %zu: the model's context has %lld tokens, the document "
+                    "%zu; split it",
+                    i, (long long)info->max_positions, d->n_ids);
   for (size_t t = 0; t < d->n_ids; t++)
     if (d->ids[t] < 0 || d->ids[t] >= info->vocab_size)
       return lb__fail(err, LB_E_ARG, "document %zu: want token ids 0 to %lld, id %zu is %d", i,
@@ -101,8 +105,7 @@ static lb_status scores_new(lb_scores **out, const lb_prompt *documents, size_t 
   if (s->rows == NULL) return lb__fail_nomem(err, "the scores");
   s->n = n;
   lb_status st = LB_OK;
-  for (size_t i = 0; i < n && st == LB_OK; i++)
-    st = make_row(s, i, documents[i].n_ids, top_k, err);
+  for (size_t i = 0; i < n && st == LB_OK; i++) st = make_row(s, i, documents[i].n_ids, top_k, err);
   return st;
 }
 
@@ -118,16 +121,22 @@ const lb_score_row *lb_scores_get(const lb_scores *s, size_t document) {
 }
 
 /* The results are const for their readers; this is their only writer. */
-static float *floats(const float *p) { return (float *)(uintptr_t)p; }
-static int32_t *ints(const int32_t *p) { return (int32_t *)(uintptr_t)p; }
+static float *floats(const float *p) {
+  return (float *)(uintptr_t)p;
+}
+static int32_t *ints(const int32_t *p) {
+  return (int32_t *)(uintptr_t)p;
+}
 
 /* Row `i` of the chunk is the prediction after token t of a document. */
 static lb_status store_row(scorer *s, const piece *p, size_t t, size_t i, lb_error *err) {
   lb_score_row *r = &s->out->rows[p->document];
   float lse = s->logsumexp[i];
   if (!isfinite(lse))
-    return lb__fail(err, LB_E_NUMERIC, "document %zu: the model's logits after token %zu are not "
-                                       "finite; are its weights damaged?", p->document, t);
+    return lb__fail(err, LB_E_NUMERIC,
+                    "document %zu: the model's logits after token %zu are not "
+                    "finite; are its weights damaged?",
+                    p->document, t);
   size_t best = i * (size_t)s->n_best, top = t * (size_t)s->top_k;
   floats(r->logsumexp)[t] = lse;
   ints(r->argmax)[t] = s->best_ids[best];
@@ -215,8 +224,11 @@ static void add_piece(scorer *s, piece p) {
 
 /* Runs what was added, and forgets it. */
 static lb_status run_pass(scorer *s, const lb__kv_view *cache, lb_error *err) {
-  lb__batch batch = {.n_tokens = (int64_t)s->n_tokens, .n_docs = (int64_t)s->n_pieces,
-                     .ids = s->ids, .positions = s->positions, .doc_start = s->doc_start,
+  lb__batch batch = {.n_tokens = (int64_t)s->n_tokens,
+                     .n_docs = (int64_t)s->n_pieces,
+                     .ids = s->ids,
+                     .positions = s->positions,
+                     .doc_start = s->doc_start,
                      .cache = cache};
   lb_tensor *hidden;
   if (s->n_tokens == 0) return LB_OK;
@@ -274,8 +286,8 @@ static lb_status scorer_run(scorer *s, size_t n, lb_error *err) {
   size_t n_best = LOGIT_ROWS * (size_t)s->n_best;
   s->best_ids = lb__alloc_array(n_best, sizeof *s->best_ids);
   s->best_logits = lb__alloc_array(n_best, sizeof *s->best_logits);
-  lb_status st = s->best_ids != NULL && s->best_logits != NULL ? LB_OK
-                                                               : lb__fail_nomem(err, "the scores");
+  lb_status st =
+      s->best_ids != NULL && s->best_logits != NULL ? LB_OK : lb__fail_nomem(err, "the scores");
   lb__model_stream_init(&s->stream, s->model);
   if (st == LB_OK) st = score_all(s, n, err);
   lb__stream_deinit(&s->stream);

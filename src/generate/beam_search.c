@@ -54,7 +54,7 @@ typedef struct candidate {
 typedef struct beam_group { /* one prompt's search */
   size_t prompt;
   int64_t n_new, limit;
-  beam *running, *next;               /* [num_beams] best first */
+  beam *running, *next;                 /* [num_beams] best first */
   hypothesis *finished, *next_finished; /* [num_beams] best first */
   node *nodes;
   size_t n_nodes, nodes_capacity;
@@ -96,15 +96,18 @@ static lb_status add_node(beam_search *b, beam_group *g, candidate *c, lb_error 
   if (c->node >= 0) return LB_OK;
   int32_t parent = g->running[c->beam].node;
   float logit;
-  lb_status st = b->s->decoder->ops->read(b->s->decoder, b->rows[c->beam], c->token, 1, &logit, err);
+  lb_status st =
+      b->s->decoder->ops->read(b->s->decoder, b->rows[c->beam], c->token, 1, &logit, err);
   if (st != LB_OK) return st;
   if (!lb__grow(&g->nodes, &g->nodes_capacity, g->n_nodes + 1, sizeof *g->nodes))
     return lb__fail_nomem(err, "a beam's tokens");
   c->node = (int32_t)g->n_nodes++;
-  g->nodes[c->node] = (node){
-      .parent = parent, .token = c->token, .length = (int32_t)g->n_new + 1, .reason = c->reason,
-      .logprob = (parent < 0 ? 0.0 : g->nodes[parent].logprob) + (double)logit -
-                 b->logsumexps[c->beam]};
+  g->nodes[c->node] = (node){.parent = parent,
+                             .token = c->token,
+                             .length = (int32_t)g->n_new + 1,
+                             .reason = c->reason,
+                             .logprob = (parent < 0 ? 0.0 : g->nodes[parent].logprob) +
+                                        (double)logit - b->logsumexps[c->beam]};
   return LB_OK;
 }
 
@@ -156,8 +159,8 @@ static void push_candidates(beam_search *b, const beam_group *g, size_t j, size_
   const float *row = b->s->sampler.row;
   candidate *heap = b->candidates;
   for (int64_t v = 0; v < b->s->decoder->vocab_size; v++) {
-    candidate c = {.score = row[v] + g->running[j].score, .beam = (int32_t)j,
-                   .token = (int32_t)v, .node = -1};
+    candidate c = {
+        .score = row[v] + g->running[j].score, .beam = (int32_t)j, .token = (int32_t)v, .node = -1};
     if (*n < b->n_keep) {
       heap[*n] = c;
       raise_candidate(heap, (*n)++);
@@ -256,8 +259,8 @@ static lb_status choose_running(beam_search *b, beam_group *g, lb_error *err) {
     candidate *c = &b->candidates[b->order[i]];
     lb_status st = add_node(b, g, c, err);
     if (st != LB_OK) return st;
-    g->next[i] = (beam){.sequence = -1, .node = c->node, .parent = c->beam,
-                        .score = b->scores[b->order[i]]};
+    g->next[i] =
+        (beam){.sequence = -1, .node = c->node, .parent = c->beam, .score = b->scores[b->order[i]]};
   }
   return LB_OK;
 }
@@ -395,14 +398,14 @@ static void group_deinit(beam_search *b, beam_group *g) {
 /* The first beam starts at 0, the others out of reach: else all would choose the same tokens. */
 static lb_status group_init(beam_search *b, beam_group *g, const lb__reading *r, lb_error *err) {
   size_t n = b->num_beams;
-  *g = (beam_group){.prompt = r->prompt, .limit = lb__search_limit(b->s, r->prompt),
-                    .improvable = true};
+  *g = (beam_group){
+      .prompt = r->prompt, .limit = lb__search_limit(b->s, r->prompt), .improvable = true};
   g->running = lb__new_array(n, sizeof *g->running);
   g->next = lb__new_array(n, sizeof *g->next);
   g->finished = lb__new_array(n, sizeof *g->finished);
   g->next_finished = lb__new_array(n, sizeof *g->next_finished);
-  bool whole = g->running != NULL && g->next != NULL && g->finished != NULL &&
-               g->next_finished != NULL;
+  bool whole =
+      g->running != NULL && g->next != NULL && g->finished != NULL && g->next_finished != NULL;
   for (size_t i = 0; i < n && whole; i++) {
     g->running[i] = (beam){.sequence = -1, .node = -1, .score = i == 0 ? 0.0f : OUT_OF_REACH};
     g->finished[i] = (hypothesis){.score = OUT_OF_REACH, .node = -1};

@@ -10,7 +10,7 @@
 typedef struct lb__feed {
   int32_t sequence;
   const int32_t *ids;
-  int64_t n_ids; /* >= 1 */
+  int64_t n_ids;     /* >= 1 */
   bool wants_logits; /* of the prediction after the last id; the call's rows are these, in order */
 } lb__feed;
 

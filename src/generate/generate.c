@@ -15,23 +15,26 @@ static lb_status join_eos(int32_t **out, size_t *n, const lb_model *model,
   *out = lb__alloc_array(*n, sizeof **out);
   if (*out == NULL) return lb__fail_nomem(err, "the end tokens");
   for (size_t i = 0; i < *n; i++)
-    (*out)[i] = i < info->n_eos_token_ids ? info->eos_token_ids[i]
-                                          : of_text[i - info->n_eos_token_ids];
+    (*out)[i] =
+        i < info->n_eos_token_ids ? info->eos_token_ids[i] : of_text[i - info->n_eos_token_ids];
   return LB_OK;
 }
 
 static lb_status run(lb_generation **out, lb__decoder *decoder, const lb_model *model,
                      const lb_tokenizer *tokenizer, const lb_prompt *prompts, size_t n_prompts,
-                     const lb__reading *resume, const lb_generate_options *options,
-                     lb_error *err) {
+                     const lb__reading *resume, const lb_generate_options *options, lb_error *err) {
   int32_t *eos;
   size_t n_eos;
   lb_status st = join_eos(&eos, &n_eos, model, tokenizer, err);
   if (st != LB_OK) return st;
   lb__text_source text = lb__detokenizer(tokenizer);
-  lb__search_input input = {.decoder = decoder, .text = tokenizer != NULL ? &text : NULL,
-                            .eos_ids = eos, .n_eos_ids = n_eos, .prompts = prompts,
-                            .n_prompts = n_prompts, .resume = resume};
+  lb__search_input input = {.decoder = decoder,
+                            .text = tokenizer != NULL ? &text : NULL,
+                            .eos_ids = eos,
+                            .n_eos_ids = n_eos,
+                            .prompts = prompts,
+                            .n_prompts = n_prompts,
+                            .resume = resume};
   st = lb__search_run(out, &input, options, err);
   lb__free(eos);
   return st;

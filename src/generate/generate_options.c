@@ -7,8 +7,12 @@
 #include <math.h>
 
 lb_generate_options lb_generate_options_default(void) {
-  return (lb_generate_options){.max_new_tokens = 128, .temperature = 1.0, .top_p = 1.0,
-                               .repetition_penalty = 1.0, .num_beams = 1, .length_penalty = 1.0,
+  return (lb_generate_options){.max_new_tokens = 128,
+                               .temperature = 1.0,
+                               .top_p = 1.0,
+                               .repetition_penalty = 1.0,
+                               .num_beams = 1,
+                               .length_penalty = 1.0,
                                .early_stopping = LB_EARLY_STOPPING_FALSE,
                                .num_return_sequences = 1};
 }
@@ -39,8 +43,10 @@ static lb_status check_integers(const lb_generate_options *o, lb_error *err) {
 
 static lb_status check_numbers(const lb_generate_options *o, lb_error *err) {
   if (!(o->temperature > 0.0) || !isfinite(o->temperature))
-    return lb__fail(err, LB_E_ARG, "temperature: want a number above 0 (for the most likely token "
-                                   "every time, do not sample), got %g", o->temperature);
+    return lb__fail(err, LB_E_ARG,
+                    "temperature: want a number above 0 (for the most likely token "
+                    "every time, do not sample), got %g",
+                    o->temperature);
   if (!(o->top_p > 0.0 && o->top_p <= 1.0))
     return lb__fail(err, LB_E_ARG, "top_p: want a number above 0 and at most 1, got %g", o->top_p);
   if (!(o->min_p >= 0.0 && o->min_p <= 1.0))
@@ -64,7 +70,8 @@ static lb_status check_combination(const lb_generate_options *o, lb_error *err) 
   if (o->num_beams == 1 && !o->do_sample && o->num_return_sequences > 1)
     return lb__fail(err, LB_E_ARG,
                     "num_return_sequences: want 1 for greedy search, which finds one answer (use "
-                    "do_sample or num_beams), got %lld", (long long)o->num_return_sequences);
+                    "do_sample or num_beams), got %lld",
+                    (long long)o->num_return_sequences);
   if (o->early_stopping != LB_EARLY_STOPPING_FALSE && o->early_stopping != LB_EARLY_STOPPING_TRUE &&
       o->early_stopping != LB_EARLY_STOPPING_NEVER)
     return lb__fail(err, LB_E_ARG, "early_stopping: want false, true or never, got %d",
@@ -96,8 +103,9 @@ static lb_status check_prompt(const lb__decoder *d, const lb_prompt *p, size_t i
   if (p->n_ids == 0 || p->ids == NULL)
     return lb__fail(err, LB_E_ARG, "prompt %zu: want at least one token, it is empty", i);
   if (p->n_ids > (size_t)d->max_positions)
-    return lb__fail(err, LB_E_ARG, "prompt %zu: the model's context has %lld tokens, the prompt %zu",
-                    i, (long long)d->max_positions, p->n_ids);
+    return lb__fail(err, LB_E_ARG,
+                    "prompt %zu: the model's context has %lld tokens, the prompt %zu", i,
+                    (long long)d->max_positions, p->n_ids);
   return check_ids("prompt", i, p->ids, p->n_ids, d->vocab_size, err);
 }
 

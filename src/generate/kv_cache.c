@@ -135,7 +135,8 @@ static lb_status grow_pages(lb__kv_cache *c, int64_t n_pages, lb_error *err) {
       return lb__fail_prefix(err, st, "KV cache of %lld tokens",
                              (long long)(n_pages * LB__KV_PAGE_SIZE));
   }
-  for (int64_t page = n_pages - 1; page >= c->n_pages; page--) { /* low pages are handed out first */
+  for (int64_t page = n_pages - 1; page >= c->n_pages;
+       page--) { /* low pages are handed out first */
     c->holders[page] = 0;
     c->free_pages[c->n_free++] = (int32_t)page;
   }
@@ -218,7 +219,9 @@ int64_t lb__kv_length(const lb__kv_cache *c, int32_t sequence) {
   return get_sequence(c, sequence)->length;
 }
 
-int64_t lb__kv_pages_used(const lb__kv_cache *c) { return c->n_pages - c->n_free; }
+int64_t lb__kv_pages_used(const lb__kv_cache *c) {
+  return c->n_pages - c->n_free;
+}
 
 int32_t lb__kv_page_holders(const lb__kv_cache *c, int32_t sequence, int64_t page) {
   return c->holders[get_sequence(c, sequence)->pages[page]];
@@ -284,15 +287,13 @@ static bool grow_view(lb__kv_cache *c, size_t n_tokens, size_t n_docs, size_t ma
          lb__grow(&c->lengths, &c->lengths_capacity, n_docs, sizeof *c->lengths);
 }
 
-static void fill_view(lb__kv_cache *c, const lb__kv_append *appends, int64_t n,
-                      int64_t max_pages) {
+static void fill_view(lb__kv_cache *c, const lb__kv_append *appends, int64_t n, int64_t max_pages) {
   int32_t *slot = c->slots;
   for (int64_t d = 0; d < n; d++) {
     const kv_sequence *s = get_sequence(c, appends[d].sequence);
     int64_t end = s->length + appends[d].n_new;
     for (int64_t t = s->length; t < end; t++)
-      *slot++ = s->pages[t / LB__KV_PAGE_SIZE] * LB__KV_PAGE_SIZE +
-                (int32_t)(t % LB__KV_PAGE_SIZE);
+      *slot++ = s->pages[t / LB__KV_PAGE_SIZE] * LB__KV_PAGE_SIZE + (int32_t)(t % LB__KV_PAGE_SIZE);
     int64_t used = pages_for(end);
     for (int64_t j = 0; j < max_pages; j++) /* behind the last page nothing is read: a valid 0 */
       c->table[d * max_pages + j] = j < used ? s->pages[j] : 0;
@@ -315,13 +316,16 @@ lb_status lb__kv_prepare(lb__kv_cache *c, const lb__kv_append *appends, int64_t 
   if (!grow_view(c, (size_t)n_tokens, (size_t)n, (size_t)max_pages))
     return lb__fail_nomem(err, "the KV cache's page table");
   fill_view(c, appends, n, max_pages);
-  *view = (lb__kv_view){.keys = c->keys, .values = c->values, .page_size = LB__KV_PAGE_SIZE,
-                        .slots = c->slots, .page_table = c->table, .max_pages = max_pages,
+  *view = (lb__kv_view){.keys = c->keys,
+                        .values = c->values,
+                        .page_size = LB__KV_PAGE_SIZE,
+                        .slots = c->slots,
+                        .page_table = c->table,
+                        .max_pages = max_pages,
                         .kv_lens = c->lengths};
   return LB_OK;
 }
 
 void lb__kv_commit(lb__kv_cache *c, const lb__kv_append *appends, int64_t n) {
-  for (int64_t i = 0; i < n; i++)
-    get_sequence(c, appends[i].sequence)->length += appends[i].n_new;
+  for (int64_t i = 0; i < n; i++) get_sequence(c, appends[i].sequence)->length += appends[i].n_new;
 }

@@ -20,7 +20,9 @@ typedef struct model_decoder {
       best_capacity, numbers_capacity;
 } model_decoder;
 
-static model_decoder *get(lb__decoder *d) { return (model_decoder *)d; }
+static model_decoder *get(lb__decoder *d) {
+  return (model_decoder *)d;
+}
 
 static lb_status md_sequence_new(lb__decoder *d, int32_t *sequence, lb_error *err) {
   return lb__kv_sequence_new(get(d)->cache, sequence, err);
@@ -28,7 +30,9 @@ static lb_status md_sequence_new(lb__decoder *d, int32_t *sequence, lb_error *er
 static lb_status md_fork(lb__decoder *d, int32_t *copy, int32_t sequence, lb_error *err) {
   return lb__kv_fork(get(d)->cache, copy, sequence, err);
 }
-static void md_drop(lb__decoder *d, int32_t sequence) { lb__kv_drop(get(d)->cache, sequence); }
+static void md_drop(lb__decoder *d, int32_t sequence) {
+  lb__kv_drop(get(d)->cache, sequence);
+}
 static void md_truncate(lb__decoder *d, int32_t sequence, int64_t n_tokens) {
   lb__kv_truncate(get(d)->cache, sequence, n_tokens);
 }
@@ -65,8 +69,11 @@ static lb_status lay_out(model_decoder *m, const lb__feed *feeds, size_t n, lb__
     m->doc_start[i + 1] = (int32_t)at;
     if (f->wants_logits) m->last_rows[(*n_rows)++] = (int32_t)at - 1;
   }
-  *batch = (lb__batch){.n_tokens = (int64_t)n_tokens, .n_docs = (int64_t)n, .ids = m->ids,
-                       .positions = m->positions, .doc_start = m->doc_start};
+  *batch = (lb__batch){.n_tokens = (int64_t)n_tokens,
+                       .n_docs = (int64_t)n,
+                       .ids = m->ids,
+                       .positions = m->positions,
+                       .doc_start = m->doc_start};
   return LB_OK;
 }
 

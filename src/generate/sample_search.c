@@ -50,8 +50,9 @@ static lb_status choose_processed(lb__search *s, const track *t, size_t row, int
     *id = lb__row_argmax(&s->sampler);
   }
   if (*id < 0)
-    return lb__fail(err, LB_E_NUMERIC, "prompt %zu: no token is possible after %zu new ones; is "
-                                       "repetition_penalty or temperature extreme?",
+    return lb__fail(err, LB_E_NUMERIC,
+                    "prompt %zu: no token is possible after %zu new ones; is "
+                    "repetition_penalty or temperature extreme?",
                     t->prompt, t->n_ids);
   return s->decoder->ops->read(s->decoder, row, *id, 1, logit, err);
 }
@@ -156,7 +157,9 @@ static lb_status collect_done(live_set *set, lb_error *err) {
 static lb_status add_track(live_set *set, const lb__reading *r, size_t index, lb_error *err) {
   lb__search *s = set->s;
   track *t = &set->tracks[set->n];
-  *t = (track){.prompt = r->prompt, .index = index, .sequence = r->sequence,
+  *t = (track){.prompt = r->prompt,
+               .index = index,
+               .sequence = r->sequence,
                .limit = lb__search_limit(s, r->prompt)};
   lb_status st = LB_OK;
   if (index > 0) st = s->decoder->ops->fork(s->decoder, &t->sequence, r->sequence, err);
@@ -195,8 +198,7 @@ static lb_status read_prompts(live_set *set, size_t first, size_t n, lb_error *e
   if (st == LB_OK || s->resume != NULL) return st;
   size_t owned = 0; /* sequences that tracks have taken over; readings become tracks in order */
   for (size_t i = before; i < set->n; i++) owned += set->tracks[i].index == 0 ? 1 : 0;
-  for (size_t i = owned; i < opened; i++)
-    s->decoder->ops->drop(s->decoder, readings[i].sequence);
+  for (size_t i = owned; i < opened; i++) s->decoder->ops->drop(s->decoder, readings[i].sequence);
   return st;
 }
 

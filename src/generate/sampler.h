@@ -16,10 +16,10 @@
 /* Scratch for one row at a time, made once per generation. */
 typedef struct lb__sampler {
   int64_t vocab_size;
-  float *row;       /* [V] the row being worked on */
-  double *weights;  /* [V] exp(logit - max) */
-  int32_t *heap;    /* [V] candidates of top_k and top_p */
-  uint32_t *seen;   /* [V] == mark: this id was met already */
+  float *row;      /* [V] the row being worked on */
+  double *weights; /* [V] exp(logit - max) */
+  int32_t *heap;   /* [V] candidates of top_k and top_p */
+  uint32_t *seen;  /* [V] == mark: this id was met already */
   uint32_t mark;
 } lb__sampler;
 

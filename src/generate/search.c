@@ -59,8 +59,10 @@ static lb_status queue_chunk(lb__search *s, const lb__reading *readings, size_t 
   for (size_t i = first; i < n && budget > 0 && st == LB_OK; i++) {
     const lb_prompt *p = &s->prompts[readings[i].prompt];
     size_t left = p->n_ids - readings[i].done, piece = left < budget ? left : budget;
-    st = lb__search_add_feed(s, (lb__feed){readings[i].sequence, p->ids + readings[i].done,
-                                           (int64_t)piece, piece == left}, err);
+    st = lb__search_add_feed(
+        s,
+        (lb__feed){readings[i].sequence, p->ids + readings[i].done, (int64_t)piece, piece == left},
+        err);
     budget -= piece;
   }
   return st;
@@ -142,8 +144,11 @@ lb_status lb__search_run(lb_generation **out, const lb__search_input *input,
   *out = NULL;
   lb_status st = lb__generate_check(input, options, err);
   if (st != LB_OK) return st;
-  lb__search s = {.decoder = input->decoder, .text = input->text, .options = options,
-                  .prompts = input->prompts, .n_prompts = input->n_prompts,
+  lb__search s = {.decoder = input->decoder,
+                  .text = input->text,
+                  .options = options,
+                  .prompts = input->prompts,
+                  .n_prompts = input->n_prompts,
                   .resume = input->resume};
   st = generation_new(&s.out, input->n_prompts, (size_t)options->num_return_sequences, err);
   if (st == LB_OK) st = run(&s, input, err);
@@ -185,7 +190,9 @@ const lb_sequence *lb_generation_sequence(const lb_generation *g, size_t prompt,
   return lb__generation_slot((lb_generation *)(uintptr_t)g, prompt, i);
 }
 
-lb_generation_times lb_generation_get_times(const lb_generation *g) { return g->times; }
+lb_generation_times lb_generation_get_times(const lb_generation *g) {
+  return g->times;
+}
 
 const char *lb_finish_reason_name(lb_finish_reason reason) {
   switch (reason) {

@@ -37,7 +37,7 @@ typedef struct lb__search {
   size_t n_eos_ids, eos_capacity;
   const lb__reading *resume; /* a session's sequence, which outlives the search; else NULL */
   lb__sampler sampler;
-  lb__feed *feeds;           /* of the next feed, and what came of the last one */
+  lb__feed *feeds; /* of the next feed, and what came of the last one */
   lb__row_summary *rows;
   size_t n_feeds, feeds_capacity, rows_capacity;
   lb_generation *out;

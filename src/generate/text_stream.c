@@ -34,8 +34,8 @@ static const char *find(const char *text, size_t size, const char *what, size_t 
 static size_t find_stop(const lb__text_stream *t, size_t from) {
   size_t earliest = SIZE_MAX;
   for (size_t i = 0; i < t->n_stop; i++) {
-    const char *found = find(t->text.bytes + from, t->text.size - from, t->stop[i],
-                             strlen(t->stop[i]));
+    const char *found =
+        find(t->text.bytes + from, t->text.size - from, t->stop[i], strlen(t->stop[i]));
     if (found == NULL) continue;
     size_t at = (size_t)(found - t->text.bytes);
     if (at < earliest) earliest = at;

@@ -22,10 +22,10 @@ typedef struct lb__text_stream {
   void *state;
   const char *const *stop; /* [n_stop] none of them empty */
   size_t n_stop, longest_stop;
-  lb__buf text;   /* all so far, cut before a stop string */
-  size_t shown;   /* bytes already taken */
-  size_t ready;   /* bytes that may be shown: shown <= ready <= text.size */
-  bool stopped;   /* a stop string was found; feeding goes on without effect */
+  lb__buf text; /* all so far, cut before a stop string */
+  size_t shown; /* bytes already taken */
+  size_t ready; /* bytes that may be shown: shown <= ready <= text.size */
+  bool stopped; /* a stop string was found; feeding goes on without effect */
   bool finished;
 } lb__text_stream;
 

@@ -13,6 +13,11 @@ typedef struct lb__added_token {
   size_t size;
   int32_t id;
   bool single_word, lstrip, rstrip, normalized, special;
+  /* How the reference decodes it: a `normalized` token in its normalised form, which also makes it
+   * miss the list of special tokens unless that form stands there. Set by finish. */
+  char *shown;
+  size_t shown_size;
+  bool skipped; /* by skip_special_tokens */
 } lb__added_token;
 
 typedef struct lb__added_tokens {

@@ -61,6 +61,9 @@ static lb_status build_table(lb__bpe *bpe, lb_error *err) {
   return LB_OK;
 }
 
+/* For messages: the start of a text that has no NUL at its end. */
+static int shown(size_t size) { return size < 60 ? (int)size : 60; }
+
 lb_status lb__bpe_add_merge(lb__bpe *bpe, const char *left, size_t left_size, const char *right,
                             size_t right_size, lb_error *err) {
   lb__merge m;
@@ -68,10 +71,10 @@ lb_status lb__bpe_add_merge(lb__bpe *bpe, const char *left, size_t left_size, co
   m.right = lb__vocabulary_find(bpe->vocabulary, right, right_size);
   if (m.left < 0 || m.right < 0)
     return lb__fail(err, LB_E_FORMAT, "merge %zu: '%.*s' is not in the vocabulary", bpe->n_merges,
-                    (int)(m.left < 0 ? left_size : right_size) & 0x7F, m.left < 0 ? left : right);
+                    shown(m.left < 0 ? left_size : right_size), m.left < 0 ? left : right);
   if (right_size < bpe->prefix_size)
     return lb__fail(err, LB_E_FORMAT, "merge %zu: '%.*s' is shorter than the subword prefix",
-                    bpe->n_merges, (int)right_size, right);
+                    bpe->n_merges, shown(right_size), right);
   char small[256], *text = small;
   size_t size = left_size + right_size - bpe->prefix_size;
   if (size > sizeof small && (text = lb__alloc(size)) == NULL) return lb__fail_nomem(err, "merge");
@@ -81,7 +84,7 @@ lb_status lb__bpe_add_merge(lb__bpe *bpe, const char *left, size_t left_size, co
   lb_status st = LB_OK;
   if (m.result < 0)
     st = lb__fail(err, LB_E_FORMAT, "merge %zu: its result '%.*s' is not in the vocabulary",
-                  bpe->n_merges, (int)(size < 60 ? size : 60), text);
+                  bpe->n_merges, shown(size), text);
   else if (!lb__grow(&bpe->merges, &bpe->merges_capacity, bpe->n_merges + 1, sizeof *bpe->merges))
     st = lb__fail_nomem(err, "merges");
   else

@@ -175,7 +175,7 @@ const int32_t *lb_tokenizer_eos_ids(const lb_tokenizer *t, size_t *n) {
 
 bool lb_tokenizer_is_special(const lb_tokenizer *t, int32_t id) {
   const lb__added_token *added = lb__added_tokens_get(&t->added, id);
-  return added != NULL && added->special;
+  return added != NULL && added->skipped;
 }
 
 bool lb_tokenizer_add_bos(const lb_tokenizer *t) { return t->add_bos; }

@@ -35,7 +35,9 @@ void toy_logits(float *logits, int64_t vocab_size, const int32_t *ids, size_t n_
   }
 }
 
-static toy_decoder *get(lb__decoder *d) { return (toy_decoder *)d; }
+static toy_decoder *get(lb__decoder *d) {
+  return (toy_decoder *)d;
+}
 
 static lb_status toy_new_sequence(lb__decoder *d, int32_t *sequence, lb_error *err) {
   toy_decoder *t = get(d);
@@ -201,7 +203,9 @@ static lb_status finish_text(void *state, const char **text, size_t *size, lb_er
   return show(t, t->n_held, text, size);
 }
 
-static void close_text(void *state) { lb__free(state); }
+static void close_text(void *state) {
+  lb__free(state);
+}
 
 lb__text_source toy_text(const char *const *pieces) {
   return (lb__text_source){open_text, feed_text, finish_text, close_text, pieces};
