@@ -17,6 +17,7 @@ typedef struct chat_args {
   const char *system, *template_name;
 } chat_args;
 
+#define NEW_TOKENS   "1024"
 #define FIELD(field) offsetof(chat_args, field)
 static const option chat_options[] = {{.name = "system",
                                        .kind = OPTION_TEXT,
@@ -28,7 +29,7 @@ static const option chat_options[] = {{.name = "system",
                                        .offset = FIELD(template_name),
                                        .value = "NAME|FILE",
                                        .help = "another chat template than the model's own"},
-                                      GENERATION_OPTIONS(chat_args, generation, "1024"),
+#include "generation_options.def"
                                       {0}};
 
 typedef struct conversation {

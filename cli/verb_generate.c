@@ -18,6 +18,7 @@ typedef struct generate_args {
   int64_t batch_size;
 } generate_args;
 
+#define NEW_TOKENS   "128"
 #define FIELD(field) offsetof(generate_args, field)
 static const option generate_options[] = {
     {.name = "prompt",
@@ -42,8 +43,8 @@ static const option generate_options[] = {
      .offset = FIELD(batch_size),
      .value = "N",
      .range = "1..4096",
-     .fallback = "8",
-     .help = "lines of --input that run together"},
+     .fallback = "16",
+     .help = "lines of --input that run together; with sampling, the draws depend on it"},
     {.name = "chat",
      .kind = OPTION_FLAG,
      .offset = FIELD(chat),
@@ -62,8 +63,8 @@ static const option generate_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(no_special),
      .help = "add no special tokens (such as BOS) to the prompt"},
-    GENERATION_OPTIONS(generate_args, generation, "128"),
-    BEAM_OPTIONS(generate_args, generation),
+#include "generation_options.def"
+#include "beam_options.def"
     {0}};
 
 typedef struct generate_run {
@@ -192,7 +193,7 @@ static int run_single(generate_run *run) {
 
 static int run_lines(generate_run *run) {
   line_input in;
-  size_t batch = (size_t)run->args->batch_size, n = 0;
+  size_t batch = (size_t)run->args->batch_size, n = 0, done = 0;
   if (!line_input_open(&in, run->c, run->args->input)) return CLI_FAILED;
   document *documents = cli_alloc(batch * sizeof *documents);
   line_result result = LINE_READ;
@@ -203,6 +204,10 @@ static int run_lines(generate_run *run) {
     /* What was read before a bad line is still answered. */
     if (n == batch || (result != LINE_READ && n > 0)) {
       code = run_group(run, documents, n);
+      done += n;
+      /* Draws are keyed by the place of a prompt in its group: without another seed, the same
+       * prompt in two groups would get the same answer. The first group has the user's seed. */
+      run->options.seed = run->args->generation.seed ^ (done * UINT64_C(0x9E3779B97F4A7C15));
       for (; n > 0; n--) document_free(&documents[n - 1]);
     }
   }

@@ -22,8 +22,9 @@ static void shard_name(char name[SHARD_NAME_SIZE], size_t shard, size_t n_shards
 }
 
 /* ---- the cut ---- */
-/* As huggingface_hub cuts: greedy in the order given; a tensor larger than the limit gets a shard
- * of its own, and the shard that was being filled goes on. Returns the number of shards. */
+/* Cuts where huggingface_hub cuts (which numbers the shards a little differently): greedy in the
+ * order given; a tensor larger than the limit gets a shard of its own, and the shard that was being
+ * filled goes on. Returns the number of shards. */
 static size_t cut_into_shards(lb__planned_tensor *plan, size_t n, uint64_t max_size) {
   size_t n_shards = 0, current = SIZE_MAX;
   uint64_t filled = 0;

@@ -69,8 +69,6 @@ static void set_gemma(json_t *j, const lb__model_config *m) {
   set(j, "query_pre_attn_scalar", json_real(round(per_head * 1e3) / 1e3));
   set(j, "sliding_window", json_integer(m->sliding_window > 0 ? m->sliding_window : 4096));
   set(j, "layer_types", layer_types(m));
-  set(j, "_sliding_window_pattern", json_integer(6));
-  set(j, "sliding_window_pattern", json_integer(6));
   set(j, "final_logit_softcapping",
       m->final_softcap != 0.0f ? short_real(m->final_softcap) : json_null());
   set(j, "attn_logit_softcapping",

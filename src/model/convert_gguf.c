@@ -23,11 +23,15 @@ static bool any_window(const lb__model_config *m) {
   return false;
 }
 
-/* llama.cpp's Gemma takes every 6th layer as global. */
-static bool windows_in_sixes(const lb__model_config *m) {
+/* The n for which every n-th layer is global and all others slide, or 0: what GGUF can say. */
+static int64_t window_period(const lb__model_config *m) {
+  int64_t period = 0;
+  for (int64_t i = 0; i < m->n_layers && period == 0; i++)
+    if (!m->is_sliding[i]) period = i + 1;
+  if (period == 0) period = m->n_layers + 1; /* all slide */
   for (int64_t i = 0; i < m->n_layers; i++)
-    if (m->is_sliding[i] != ((i + 1) % 6 != 0)) return false;
-  return true;
+    if (m->is_sliding[i] != ((i + 1) % period != 0)) return 0;
+  return period;
 }
 
 static bool has_stored(const lb__conversion *c, lb__weight w) {
@@ -45,15 +49,15 @@ static lb_status check_expressible(const lb__conversion *c, lb_error *err) {
   if (m->activation != usual) return refuse(c, err, "always uses its family's activation");
   if (f->window != LB__WINDOW_PATTERN && any_window(m))
     return refuse(c, err, "has no sliding window");
-  if (f->window == LB__WINDOW_PATTERN && !windows_in_sixes(m))
-    return refuse(c, err, "wants every 6th layer global and all others sliding");
+  if (f->window == LB__WINDOW_PATTERN && window_period(m) == 0)
+    return refuse(c, err, "wants every n-th layer global and all others sliding");
   if (f->fused_qkv && (m->n_kv_heads != m->n_heads || m->scale_by_layer))
     return refuse(c, err, "has neither grouped heads nor scaling by layer");
   if ((f->fused_qkv || f->qkv_bias) && m->n_heads * m->head_dim != m->hidden_size)
     return refuse(c, err, "wants heads times head size equal to the hidden size");
   float scale = 1.0f / sqrtf((float)m->head_dim);
   if (fabsf(m->attention_scale - scale) > 1e-6f * scale)
-    return refuse(c, err, "scales attention by 1/sqrt(head size) only");
+    return refuse(c, err, "scales attention by 1/sqrt(head size) only (query_pre_attn_scalar)");
   if (m->attention_softcap != 0.0f) return refuse(c, err, "has no attention soft cap");
   if (m->final_softcap != 0.0f && f->window != LB__WINDOW_PATTERN)
     return refuse(c, err, "has no final soft cap");
@@ -140,6 +144,7 @@ static void set_rope(lb__gguf_writer *w, const lb__conversion *c) {
   if (m->family->window == LB__WINDOW_PATTERN) {
     set_f32(w, c, "rope.freq_base_swa", m->rope_sliding.theta);
     set_u32(w, c, "attention.sliding_window", m->sliding_window);
+    set_u32(w, c, "attention.sliding_window_pattern", window_period(m));
     if (m->final_softcap != 0.0f)
       set_f32(w, c, "final_logit_softcapping", (double)m->final_softcap);
   }

@@ -111,57 +111,66 @@ static lb_status index_ids(lb__added_tokens *list, const lb__vocabulary *vocabul
   return LB_OK;
 }
 
-static lb_status add_key(const lb__added_token *t, bool normalized, lb__arena *arena,
-                         const lb__normalizers *normalizers, lb__trie_key *key, lb_error *err) {
-  key->bytes = t->text;
-  key->size = t->size;
-  if (!normalized || normalizers->n == 0) return LB_OK;
+static lb_status set_shown(lb__added_token *t, const lb__normalizers *normalizers, lb_error *err) {
   lb__rewriting r;
   lb__rewriting_init(&r);
   lb__rewriting_begin(&r, t->text, t->size, true);
-  lb_status st = lb__normalize(&r, normalizers, err);
-  key->size = r.size;
-  key->bytes = st == LB_OK ? lb__arena_strndup(arena, r.text, r.size) : NULL;
+  lb_status st = t->normalized ? lb__normalize(&r, normalizers, err) : LB_OK;
+  if (st == LB_OK) {
+    t->shown_size = r.size;
+    t->shown = lb__strndup(r.text, r.size);
+    if (t->shown == NULL) st = lb__fail_nomem(err, "added tokens");
+  }
   lb__rewriting_deinit(&r);
-  return st == LB_OK && key->bytes == NULL ? lb__fail_nomem(err, "added tokens") : st;
+  return st;
 }
 
-static lb_status build_trie(lb__added_tokens *list, bool normalized,
-                            const lb__normalizers *normalizers, lb_error *err) {
+static lb_status set_all_shown(lb__added_tokens *list, const lb__normalizers *normalizers,
+                               lb_error *err) {
+  for (size_t i = 0; i < list->n; i++) {
+    lb__added_token *t = &list->items[i];
+    lb_status st = set_shown(t, normalizers, err);
+    if (st != LB_OK) return st;
+    const lb__added_token *named = lb__added_tokens_find(list, t->shown, t->shown_size);
+    t->skipped = named != NULL && named->special;
+    if (t->normalized && t->special) list->has_normalized_special = true;
+  }
+  return LB_OK;
+}
+
+static lb_status build_trie(lb__added_tokens *list, bool normalized, lb_error *err) {
   lb__trie_key *keys = lb__alloc_array(list->n, sizeof *keys);
   if (keys == NULL) return lb__fail_nomem(err, "added tokens");
-  lb__arena arena;
-  lb__arena_init(&arena, 0);
   bool *starts = normalized ? list->starts_normalized : list->starts_raw;
   lb_status st = LB_OK;
   size_t n = 0;
-  for (size_t i = 0; i < list->n && st == LB_OK; i++) {
+  for (size_t i = 0; i < list->n; i++) {
     const lb__added_token *t = &list->items[i];
     /* The first pass holds special tokens of both kinds; a search leaves out what it must. */
     if (normalized ? !t->normalized : t->normalized && !t->special) continue;
-    keys[n].value = (int32_t)i;
-    st = add_key(t, normalized, &arena, normalizers, &keys[n], err);
-    if (st == LB_OK && keys[n].size > 0) starts[(unsigned char)keys[n++].bytes[0]] = true;
+    keys[n] = (lb__trie_key){t->text, t->size, (int32_t)i};
+    if (normalized) keys[n] = (lb__trie_key){t->shown, t->shown_size, (int32_t)i};
+    if (keys[n].size > 0) starts[(unsigned char)keys[n++].bytes[0]] = true;
   }
   lb__trie *trie = normalized ? &list->normalized : &list->raw;
-  if (st == LB_OK && n > 0 && !lb__trie_build(trie, keys, n))
-    st = lb__fail_nomem(err, "added tokens");
-  lb__arena_deinit(&arena);
+  if (n > 0 && !lb__trie_build(trie, keys, n)) st = lb__fail_nomem(err, "added tokens");
   lb__free(keys);
   return st;
 }
 
 lb_status lb__added_tokens_finish(lb__added_tokens *list, const lb__vocabulary *vocabulary,
                                   const lb__normalizers *normalizers, lb_error *err) {
-  for (size_t i = 0; i < list->n; i++)
-    if (list->items[i].normalized && list->items[i].special) list->has_normalized_special = true;
   lb_status st = index_ids(list, vocabulary, err);
-  if (st == LB_OK) st = build_trie(list, false, normalizers, err);
-  return st != LB_OK ? st : build_trie(list, true, normalizers, err);
+  if (st == LB_OK) st = set_all_shown(list, normalizers, err);
+  if (st == LB_OK) st = build_trie(list, false, err);
+  return st != LB_OK ? st : build_trie(list, true, err);
 }
 
 void lb__added_tokens_deinit(lb__added_tokens *list) {
-  for (size_t i = 0; i < list->n; i++) lb__free(list->items[i].text);
+  for (size_t i = 0; i < list->n; i++) {
+    lb__free(list->items[i].text);
+    lb__free(list->items[i].shown);
+  }
   lb__free(list->items);
   lb__map_deinit(&list->by_text);
   lb__free(list->index_of_id);
@@ -186,8 +195,10 @@ static bool is_forbidden(const lb__added_search *search, size_t start, size_t en
   size_t low = 0, high = search->n_forbidden; /* the first range that ends behind `start` */
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (search->forbidden[middle].end <= start) low = middle + 1;
-    else high = middle;
+    if (search->forbidden[middle].end <= start)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < search->n_forbidden && search->forbidden[low].start < end;
 }
@@ -198,7 +209,8 @@ static bool is_known(const lb__added_search *search, const lb__added_token *t) {
   return !t->normalized || search->with_normalized_special;
 }
 
-/* The longest token at text[at], or NULL. With forbidden ranges: the longest that may stand there. */
+/* The longest token at text[at], or NULL. With forbidden ranges: the longest that may stand there.
+ */
 static const lb__added_token *longest_at(const lb__added_search *search, const char *text,
                                          size_t size, size_t at, size_t *end) {
   const lb__trie *trie = search->normalized ? &search->tokens->normalized : &search->tokens->raw;
@@ -224,8 +236,8 @@ static bool is_word_at(const char *text, size_t at) {
 
 static bool stands_alone(const char *text, size_t size, size_t start, size_t end) {
   size_t before;
-  if (start > 0 && (lb__unicode_class(lb__unicode(), lb__utf8_before(text, start, &before)) &
-                    LB__UC_WORD))
+  if (start > 0 &&
+      (lb__unicode_class(lb__unicode(), lb__utf8_before(text, start, &before)) & LB__UC_WORD))
     return false;
   return end == size || !is_word_at(text, end);
 }
@@ -234,8 +246,8 @@ const lb__added_token *lb__added_tokens_next(const lb__added_search *search, con
                                              size_t size, size_t *position, size_t floor,
                                              size_t *start, size_t *end) {
   const lb__trie *trie = search->normalized ? &search->tokens->normalized : &search->tokens->raw;
-  const bool *starts = search->normalized ? search->tokens->starts_normalized
-                                          : search->tokens->starts_raw;
+  const bool *starts =
+      search->normalized ? search->tokens->starts_normalized : search->tokens->starts_raw;
   if (trie->nodes == NULL) return NULL;
   for (size_t at = *position; at < size; at++) {
     if (!starts[(unsigned char)text[at]]) continue;

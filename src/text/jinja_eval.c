@@ -139,6 +139,7 @@ static lb__jval string_item(lb__jrun *r, lb__jval object, int64_t i) {
 }
 
 lb__jval lb__jget_item(lb__jrun *r, lb__jval object, lb__jval key) {
+  if (key.kind == LB__J_STRING) lb__jcharge(r, key.s->size / 16);
   if (object.kind == LB__J_UNDEFINED) return lb__jfail_undefined(r, object);
   if (object.kind == LB__J_DICT || object.kind == LB__J_NAMESPACE) {
     const lb__jval *value = lb__jdict_get(object.dict, key);

@@ -111,7 +111,8 @@ static lb__jval f_indent(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__j
   bool first = lb__jgiven(a[1]) && lb__jtruth(a[1]), blank = lb__jgiven(a[2]) && lb__jtruth(a[2]);
   const lb__jstr *in = indentation(r, a[0]);
   lb__jout out = {0};
-  lb__jval text = lb__jstr_concat(r, lb__jto_str(r, v), &newline); /* Jinja adds one as well */
+  lb__jval text =
+      lb__jstr_concat(r, lb__jarg_str(r, v, "indent"), &newline); /* Jinja adds one as well */
   if (r->status != LB_OK) return text;
   lb__jval lines = lb__jstr_splitlines(r, text.s, false);
   for (size_t i = 0; r->status == LB_OK && i < lines.list->n; i++) {

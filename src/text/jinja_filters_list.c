@@ -96,6 +96,11 @@ static const lb__jval *named(const lb__jargs *raw, const char *name) {
   return NULL;
 }
 
+/* map and select take anything false for an empty list. */
+static lb__jlist *iterate_if_true(lb__jrun *r, lb__jval v) {
+  return lb__jiterate(r, lb__jtruth(v) ? v : lb__jundefined(NULL));
+}
+
 /* The row that the first of the remaining positional arguments names. */
 static const lb__jbuiltin *named_row(lb__jrun *r, const lb__jbuiltin *table, lb__jval name,
                                      const char *what) {
@@ -121,7 +126,7 @@ static lb__jval map_attribute(lb__jrun *r, const lb__jlist *list, lb__jval path,
 
 lb__jval lb__jfilter_map(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__jargs *raw) {
   (void)a;
-  const lb__jlist *list = lb__jiterate(r, v);
+  const lb__jlist *list = iterate_if_true(r, v);
   const lb__jval *attribute = named(raw, "attribute");
   if (list == NULL) return lb__jundefined(NULL);
   if (raw->n == 0 && attribute != NULL)
@@ -140,7 +145,7 @@ lb__jval lb__jfilter_map(lb__jrun *r, lb__jval v, const lb__jval *a, const lb__j
 /* select, reject and their -attr forms differ in what is tested and what is kept. */
 static lb__jval choose(lb__jrun *r, lb__jval v, const lb__jargs *raw, bool by_attribute,
                        bool keep) {
-  const lb__jlist *list = lb__jiterate(r, v);
+  const lb__jlist *list = iterate_if_true(r, v);
   lb__jargs rest = *raw;
   lb__jval path = lb__jabsent(), result = new_generator(r);
   const lb__jbuiltin *test = NULL;

@@ -106,13 +106,14 @@ static bool has_affix(const lb__jstr *s, lb__jval affix, size_t begin, size_t en
 
 static lb__jval affix_test(lb__jrun *r, lb__jval v, const lb__jval *a, bool at_end) {
   size_t begin, end;
-  if (!search_range(r, v.s, a, &begin, &end)) return lb__jbool(false);
+  if (!lb__jcharge(r, v.s->size / 16) || !search_range(r, v.s, a, &begin, &end))
+    return lb__jbool(false);
   if (!lb__jis_list(a[0], LB__J_TUPLE)) {
     lb__jarg_str(r, a[0], at_end ? "endswith" : "startswith");
     return r->status != LB_OK ? lb__jundefined(NULL)
                               : lb__jbool(has_affix(v.s, a[0], begin, end, at_end));
   }
-  for (size_t i = 0; i < a[0].list->n && lb__jcharge(r, 1); i++) {
+  for (size_t i = 0; i < a[0].list->n && lb__jcharge(r, 1 + v.s->size / 16); i++) {
     lb__jarg_str(r, a[0].list->values[i], "affix");
     if (r->status == LB_OK && has_affix(v.s, a[0].list->values[i], begin, end, at_end))
       return lb__jbool(true);
@@ -358,6 +359,7 @@ METHOD(d_values) {
 METHOD(d_get) {
   (void)raw;
   uint64_t hash;
+  if (a[0].kind == LB__J_STRING) lb__jcharge(r, a[0].s->size / 16);
   if (!lb__jhash(a[0], &hash))
     return lb__jfail(r, LB_E_ARG, "unhashable type: '%s'", lb__jtype_name(a[0]));
   const lb__jval *value = lb__jdict_get(v.dict, a[0]);

@@ -133,7 +133,8 @@ static lb__jval float_arithmetic(lb__jrun *r, lb__jop op, double a, double b) {
 static lb__jval percent(lb__jrun *r, lb__jval a, lb__jval b) {
   if (lb__jis_list(b, LB__J_TUPLE))
     return lb__jpercent_format(r, a.s, b.list->values, b.list->n, lb__jabsent());
-  if (b.kind == LB__J_DICT) return lb__jpercent_format(r, a.s, &b, 1, b);
+  if (b.kind == LB__J_DICT || b.kind == LB__J_LIST) /* either may be left unused, says Python */
+    return lb__jpercent_format(r, a.s, &b, 1, b);
   return lb__jpercent_format(r, a.s, &b, 1, lb__jabsent());
 }
 
@@ -196,9 +197,8 @@ lb__jval lb__jslice(lb__jrun *r, lb__jval v, lb__jval from, lb__jval to, lb__jva
   if (v.kind == LB__J_UNDEFINED) return lb__jfail_undefined(r, v);
   bool sliceable =
       v.kind == LB__J_STRING || (v.kind == LB__J_LIST && v.list->flavor <= LB__J_RANGE);
-  if (!sliceable) /* Jinja swallows the TypeError: the result is undefined */
-    return lb__jundefined(v.kind == LB__J_DICT ? "dict object has no element slice(...)"
-                                               : "this value cannot be sliced");
+  if (!sliceable)
+    return lb__jfail(r, LB_E_ARG, "'%s' object is not subscriptable", lb__jtype_name(v));
   if (!lb__jlength(r, v, &n)) return lb__jundefined(NULL);
   if (step.kind != LB__J_NONE && !lb__jto_int(r, step, &stride, "slice step"))
     return lb__jundefined(NULL);

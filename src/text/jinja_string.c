@@ -439,28 +439,31 @@ static bool is_cased(uint32_t c) {
          category == UTF8PROC_CATEGORY_LT;
 }
 
-/* A capital sigma at the end of a word becomes the final sigma. */
-static bool is_final_sigma(const lb__jstr *s, size_t at) {
+/* A capital sigma at the end of a word becomes the final sigma; the text looked at begins at
+ * `begin`. */
+static bool is_final_sigma(const lb__jstr *s, size_t begin, size_t at) {
   size_t next = lb__jstr_next(s, at);
-  return at > 0 && is_cased(lb__jstr_char(s, previous(s, at))) &&
+  return at > begin && is_cased(lb__jstr_char(s, previous(s, at))) &&
          (next >= s->size || !is_cased(lb__jstr_char(s, next)));
 }
 
 lb__jval lb__jstr_case(lb__jrun *r, const lb__jstr *s, lb__jcase to) {
   lb__jout out = {0};
   bool in_word = false; /* inside a word, so that the next letter is not its first */
+  size_t begin = 0;     /* Jinja's title lowers each word apart from its first letter */
   for (size_t at = 0; at < s->size && lb__jcharge(r, 1); at = lb__jstr_next(s, at)) {
     uint32_t c = lb__jstr_char(s, at);
     int change = to == LB__JCASE_UPPER ? TO_UPPER : TO_LOWER;
     if (to == LB__JCASE_CAPITALIZE && at == 0) change = TO_TITLE;
     if (to == LB__JCASE_TITLE && !in_word) change = TO_TITLE;
     if (to == LB__JCASE_TITLE_WORDS && !in_word) change = TO_UPPER;
+    if (to == LB__JCASE_TITLE_WORDS && !in_word) begin = lb__jstr_next(s, at);
     if (to == LB__JCASE_SWAP && utf8proc_category((int32_t)c) == UTF8PROC_CATEGORY_LL)
       change = TO_UPPER;
     in_word = to == LB__JCASE_TITLE_WORDS
                   ? !(lb__jis_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<')
                   : is_cased(c);
-    if (change == TO_LOWER && c == 0x3A3 && is_final_sigma(s, at))
+    if (change == TO_LOWER && c == 0x3A3 && is_final_sigma(s, begin, at))
       lb__jout_char(r, &out, 0x3C2, lb__jstr_mark(s, at));
     else
       add_cased(r, &out, c, change, lb__jstr_mark(s, at));

@@ -153,6 +153,11 @@ static int compare_numbers(lb__jval a, lb__jval b) {
   return (x > y) - (x < y);
 }
 
+/* Comparing and hashing long strings costs what it reads. */
+static bool charge_text(lb__jrun *r, lb__jval v) {
+  return v.kind != LB__J_STRING || lb__jcharge(r, v.s->size / 16);
+}
+
 static bool equal_at(lb__jrun *r, lb__jval a, lb__jval b, int depth);
 
 static bool equal_lists(lb__jrun *r, const lb__jlist *a, const lb__jlist *b, int depth) {
@@ -174,7 +179,7 @@ static bool equal_dicts(lb__jrun *r, const lb__jdict *a, const lb__jdict *b, int
 }
 
 static bool equal_at(lb__jrun *r, lb__jval a, lb__jval b, int depth) {
-  if (!lb__jcharge(r, 1)) return false;
+  if (!lb__jcharge(r, 1) || !charge_text(r, a)) return false;
   if (depth > LB__JMAX_VALUE_DEPTH) {
     lb__jfail(r, LB_E_LIMIT, "values nested too deeply to compare");
     return false;
@@ -196,7 +201,7 @@ bool lb__jequal(lb__jrun *r, lb__jval a, lb__jval b) {
 }
 
 static int compare_at(lb__jrun *r, lb__jval a, lb__jval b, const char *op, int depth) {
-  if (!lb__jcharge(r, 1)) return 0;
+  if (!lb__jcharge(r, 1) || !charge_text(r, a)) return 0;
   if (lb__jis_number(a) && lb__jis_number(b)) return compare_numbers(a, b);
   if (a.kind == LB__J_STRING && b.kind == LB__J_STRING) return lb__jstr_compare(a.s, b.s);
   bool lists = a.kind == LB__J_LIST && b.kind == LB__J_LIST && a.list->flavor == b.list->flavor &&
@@ -232,6 +237,7 @@ bool lb__jcontains(lb__jrun *r, lb__jval container, lb__jval item) {
   uint64_t hash;
   if (container.kind == LB__J_STRING) return string_contains(r, container, item);
   if (container.kind == LB__J_DICT) {
+    if (!charge_text(r, item)) return false;
     if (!lb__jhash(item, &hash))
       lb__jfail(r, LB_E_ARG, "unhashable type: '%s'", lb__jtype_name(item));
     return lb__jdict_get(container.dict, item) != NULL;
@@ -242,7 +248,11 @@ bool lb__jcontains(lb__jrun *r, lb__jval container, lb__jval item) {
   return false;
 }
 
-static lb__jlist *iterate_string(lb__jrun *r, const lb__jstr *s) {
+/* The characters of a Markup are plain strings. */
+static lb__jlist *iterate_string(lb__jrun *r, const lb__jstr *text) {
+  lb__jstr plain = *text;
+  const lb__jstr *s = &plain;
+  plain.is_markup = false;
   lb__jval list = lb__jnew_list(r, LB__J_PLAIN_LIST, s->n_chars);
   if (list.kind != LB__J_LIST) return NULL;
   for (size_t at = 0; at < s->size;) {
@@ -304,8 +314,8 @@ static bool hash_at(lb__jval v, uint64_t *hash, int depth) {
       mixed = mixed * 0x9E3779B97F4A7C15u + one;
     }
     *hash = mixed;
-  } else if (v.kind == LB__J_NONE) {
-    *hash = 77;
+  } else if (v.kind == LB__J_NONE || v.kind == LB__J_UNDEFINED) {
+    *hash = 77 + (v.kind == LB__J_NONE);
   } else {
     return false;
   }
@@ -321,7 +331,7 @@ static bool same_key(lb__jval a, lb__jval b) {
   if (a.kind == LB__J_STRING && b.kind == LB__J_STRING) return lb__jstr_compare(a.s, b.s) == 0;
   if (lb__jis_number(a) && lb__jis_number(b)) return compare_numbers(a, b) == 0;
   if (a.kind != b.kind) return false;
-  if (a.kind != LB__J_LIST) return a.kind == LB__J_NONE;
+  if (a.kind != LB__J_LIST) return a.kind == LB__J_NONE || a.kind == LB__J_UNDEFINED;
   if (a.list->n != b.list->n) return false;
   for (size_t i = 0; i < a.list->n; i++)
     if (!same_key(a.list->values[i], b.list->values[i])) return false;
@@ -371,7 +381,7 @@ lb__jval lb__jnew_dict(lb__jrun *r) {
 
 bool lb__jdict_put(lb__jrun *r, lb__jdict *d, lb__jval key, lb__jval value) {
   uint64_t hash;
-  if (!lb__jcharge(r, 1)) return false;
+  if (!lb__jcharge(r, 1) || !charge_text(r, key)) return false;
   if (!lb__jhash(key, &hash)) {
     lb__jfail(r, LB_E_ARG, "unhashable type: '%s'", lb__jtype_name(key));
     return false;

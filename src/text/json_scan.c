@@ -94,7 +94,10 @@ lb_status lb__json_string(lb__json_cursor *c, const char **text, size_t *size, l
     if (*end == '"') break;
     if (*end != '\\') return lb__json_fail(c, "a string without control characters", err);
     c->at++;
-    if (!escape(c)) return lb__json_fail(c, "a valid escape", err);
+    if (!escape(c)) {
+      lb_status st = lb__buf_check(&c->text, c->name, err);
+      return st != LB_OK ? st : lb__json_fail(c, "a valid escape", err);
+    }
   }
   c->at++;
   *text = lb__buf_text(&c->text);
@@ -117,13 +120,65 @@ lb_status lb__json_integer(lb__json_cursor *c, int64_t *value, lb_error *err) {
   return LB_OK;
 }
 
+/* 10 to the n-th, 0 <= n <= 308, rounded correctly. */
+static double power_of_ten(int n) {
+  char text[8] = "1e";
+  int at = 2;
+  if (n >= 100) text[at++] = (char)('0' + n / 100);
+  if (n >= 10) text[at++] = (char)('0' + n / 10 % 10);
+  text[at++] = (char)('0' + n % 10);
+  text[at] = '\0';
+  return strtod(text, NULL);
+}
+
+/* The digits of a number as an integer, and the power of ten that it lacks. Digits that no longer
+ * fit 64 bits are dropped. */
+typedef struct decimal {
+  uint64_t digits;
+  int exponent;
+  bool full;
+} decimal;
+
+static const char *read_digits(decimal *d, const char *p, bool fraction) {
+  for (; *p >= '0' && *p <= '9'; p++) {
+    uint64_t digit = (uint64_t)(*p - '0');
+    d->full = d->full || d->digits > (UINT64_MAX - digit) / 10;
+    if (!d->full) d->digits = d->digits * 10 + digit;
+    if (d->full && !fraction && d->exponent < 100000) d->exponent++;
+    if (!d->full && fraction) d->exponent--;
+  }
+  return p;
+}
+
+static const char *read_exponent(decimal *d, const char *p) {
+  bool negative = p[1] == '-';
+  const char *digits = p + 1 + (p[1] == '-' || p[1] == '+');
+  int value = 0;
+  for (p = digits; *p >= '0' && *p <= '9'; p++)
+    if (value < 100000) value = value * 10 + (*p - '0');
+  d->exponent += negative ? -value : value;
+  return p > digits ? p : NULL;
+}
+
+/* Not the nearest double but the reference's: its JSON reader rounds twice, and the scores of a
+ * Unigram model decide ties by their last bit. */
 lb_status lb__json_number(lb__json_cursor *c, double *value, lb_error *err) {
   skip_white(c);
-  if (*c->at != '-' && !(*c->at >= '0' && *c->at <= '9')) return lb__json_fail(c, "a number", err);
-  char *stop;
-  *value = strtod(c->at, &stop);
-  if (stop == c->at || stop > c->end || !isfinite(*value)) return lb__json_fail(c, "a number", err);
-  c->at = stop;
+  const char *p = c->at;
+  bool negative = *p == '-';
+  if (negative) p++;
+  if (!(*p >= '0' && *p <= '9')) return lb__json_fail(c, "a number", err);
+  decimal d = {0};
+  p = read_digits(&d, p, false);
+  if (*p == '.') p = read_digits(&d, p + 1, true);
+  if (*p == 'e' || *p == 'E') p = read_exponent(&d, p);
+  if (p == NULL || d.exponent > 308) return lb__json_fail(c, "a number", err);
+  double f = (double)d.digits;
+  for (; d.exponent < -308 && f > 0; d.exponent += 308) f /= 1e308;
+  if (f > 0) f = d.exponent >= 0 ? f * power_of_ten(d.exponent) : f / power_of_ten(-d.exponent);
+  if (!isfinite(f)) return lb__json_fail(c, "a number", err);
+  *value = negative ? -f : f;
+  c->at = p;
   return LB_OK;
 }
 

@@ -9,9 +9,11 @@ static lb_status feed(const lb_tokenizer *t, lb__decoding *d, int32_t id, bool s
   if (id < 0 || id >= t->n_ids)
     return lb__fail(err, LB_E_ARG, "token id %d is outside the vocabulary (0 to %d)", id,
                     t->n_ids - 1);
-  if (skip_special && lb_tokenizer_is_special(t, id)) return LB_OK;
+  const lb__added_token *added = lb__added_tokens_get(&t->added, id);
+  if (added != NULL && added->skipped && skip_special) return LB_OK;
+  if (added != NULL) return lb__decoding_token(d, added->shown, added->shown_size, err);
   size_t size;
-  const char *text = lb_tokenizer_token_text(t, id, &size);
+  const char *text = lb__vocabulary_text(&t->vocabulary, id, &size);
   return text == NULL ? LB_OK : lb__decoding_token(d, text, size, err);
 }
 
@@ -33,7 +35,9 @@ lb_status lb_tokenizer_decode(lb_tokenizer *t, const int32_t *ids, size_t n,
   return st;
 }
 
-void lb_text_free(char *text) { lb__free(text); }
+void lb_text_free(char *text) {
+  lb__free(text);
+}
 
 struct lb_stream_decoder {
   lb_tokenizer *tokenizer;

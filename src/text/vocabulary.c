@@ -49,19 +49,24 @@ static bool store(lb__vocabulary *v, const char *text, size_t size, size_t id) {
   return true;
 }
 
+/* For messages: the start of a text that has no NUL at its end. */
+static int shown(size_t size) {
+  return size < 60 ? (int)size : 60;
+}
+
 lb_status lb__vocabulary_add(lb__vocabulary *v, const char *text, size_t size, int64_t id,
                              lb_error *err) {
   if (id < 0 || id >= LB__VOCABULARY_MAX_ID)
-    return lb__fail(err, LB_E_LIMIT, "token '%.60s' has id %lld; want 0 to %d", text, (long long)id,
-                    LB__VOCABULARY_MAX_ID - 1);
+    return lb__fail(err, LB_E_LIMIT, "token '%.*s' has id %lld; want 0 to %d", shown(size), text,
+                    (long long)id, LB__VOCABULARY_MAX_ID - 1);
   if (size > INT32_MAX) return lb__fail(err, LB_E_LIMIT, "token %lld is too long", (long long)id);
   if ((size_t)id < v->n_ids && v->tokens[id].present)
-    return lb__fail(err, LB_E_FORMAT, "id %lld belongs to '%.60s' and to '%.60s'", (long long)id,
-                    v->blob + v->tokens[id].offset, text);
+    return lb__fail(err, LB_E_FORMAT, "id %lld belongs to '%.60s' and to '%.*s'", (long long)id,
+                    v->blob + v->tokens[id].offset, shown(size), text);
   int32_t other = lb__vocabulary_find(v, text, size);
   if (other >= 0)
-    return lb__fail(err, LB_E_FORMAT, "token '%.60s' has two ids, %d and %lld", text, other,
-                    (long long)id);
+    return lb__fail(err, LB_E_FORMAT, "token '%.*s' has two ids, %d and %lld", shown(size), text,
+                    other, (long long)id);
   if (!store(v, text, size, (size_t)id)) return lb__fail_nomem(err, "vocabulary");
   return LB_OK;
 }
@@ -69,7 +74,8 @@ lb_status lb__vocabulary_add(lb__vocabulary *v, const char *text, size_t size, i
 int32_t lb__vocabulary_find(const lb__vocabulary *v, const char *text, size_t size) {
   if (v->n_slots == 0) return -1;
   uint64_t hash = lb__hash_bytes(text, size);
-  for (size_t i = (size_t)hash & (v->n_slots - 1); v->slots[i] != 0; i = (i + 1) & (v->n_slots - 1)) {
+  for (size_t i = (size_t)hash & (v->n_slots - 1); v->slots[i] != 0;
+       i = (i + 1) & (v->n_slots - 1)) {
     if ((v->slots[i] ^ hash) >> 32 != 0) continue;
     uint32_t id = (uint32_t)v->slots[i] - 1;
     if (v->tokens[id].size == size && memcmp(v->blob + v->tokens[id].offset, text, size) == 0)

@@ -18,6 +18,7 @@ static void read_arrays(const lb__gguf *g, const char *key) {
       lb__gguf_string s = lb__gguf_array_string(&a, i);
       if (s.size > 0) used ^= (uint8_t)(s.bytes[0] ^ s.bytes[s.size - 1]);
     }
+  (void)used;
 }
 
 static void read_scalars(const lb__gguf *g, const char *key) {

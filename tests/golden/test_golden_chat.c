@@ -136,8 +136,8 @@ static void real_templates_render_as_jinja2(void **state) {
     options.eos_token = text_of(t, "eos");
     options.has_now = true;
     options.now = json_integer_value(json_object_get(file, "now"));
-    failures += !render_as_wanted(source, size, text_of(json_array_get(conversations, index), "json"),
-                                  &options, c);
+    failures += !render_as_wanted(
+        source, size, text_of(json_array_get(conversations, index), "json"), &options, c);
     free(source);
   }
   json_decref(file);

@@ -55,7 +55,8 @@ static void folders_are_searched_in_order(void **state) {
   opens(scratch_path(folder, "other.jinja"), NULL, "other");
   opens(folder, scratch_path(folder, "other.jinja"), "other");
   scratch_write_text(folder, "bad.jinja", "a\n{% nope %}");
-  refuses(scratch_path(folder, "bad.jinja"), NULL, LB_E_UNSUPPORTED, "bad.jinja', line 2: tag 'nope'");
+  refuses(scratch_path(folder, "bad.jinja"), NULL, LB_E_UNSUPPORTED,
+          "bad.jinja', line 2: tag 'nope'");
   scratch_remove(folder);
 }
 
@@ -77,10 +78,10 @@ static void gguf_files_carry_templates(void **state) {
   scratch_remove(folder);
 }
 
-#define TALK                                                                           \
-  "{\"messages\":[{\"role\":\"user\",\"content\":\"U\"},{\"role\":\"assistant\","      \
+#define TALK                                                                                       \
+  "{\"messages\":[{\"role\":\"user\",\"content\":\"U\"},{\"role\":\"assistant\","                  \
   "\"content\":\"A\"},{\"role\":\"user\",\"content\":\"V\"}],\"add_generation_prompt\":true}"
-#define TALK_WITH_SYSTEM                                                               \
+#define TALK_WITH_SYSTEM                                                                           \
   "{\"messages\":[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\"U\"}]}"
 
 static void shows(const char *name, const char *json, const char *wanted) {
@@ -102,31 +103,40 @@ static void shows(const char *name, const char *json, const char *wanted) {
 
 static void built_in_templates_follow_their_formats(void **state) {
   (void)state;
-  shows("chatml", TALK, "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n"
-                        "<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n");
-  shows("qwen", TALK_WITH_SYSTEM, "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n");
+  shows("chatml", TALK,
+        "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n"
+        "<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n");
+  shows("qwen", TALK_WITH_SYSTEM,
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n");
   shows("qwen", "{\"messages\":[{\"role\":\"user\",\"content\":\"U\"}]}",
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nU<|im_end|>\n");
+        "<|im_start|>system\nYou are a helpful "
+        "assistant.<|im_end|>\n<|im_start|>user\nU<|im_end|>\n");
   shows("llama2", TALK, "<s>[INST] U [/INST] A </s><s>[INST] V [/INST]");
   shows("llama2", TALK_WITH_SYSTEM, "<s>[INST] <<SYS>>\nS\n<</SYS>>\n\nU [/INST]");
-  shows("llama3", TALK, "<s><|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
-                        "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
-                        "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
-                        "<|start_header_id|>assistant<|end_header_id|>\n\n");
+  shows("llama3", TALK,
+        "<s><|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n");
   shows("mistral", TALK, "<s>[INST] U[/INST] A</s>[INST] V[/INST]");
   shows("mistral", TALK_WITH_SYSTEM, "<s>[INST] S\n\nU[/INST]");
-  shows("gemma", TALK, "<s><start_of_turn>user\nU<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"
-                       "<start_of_turn>user\nV<end_of_turn>\n<start_of_turn>model\n");
+  shows("gemma", TALK,
+        "<s><start_of_turn>user\nU<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n"
+        "<start_of_turn>user\nV<end_of_turn>\n<start_of_turn>model\n");
   shows("gemma", TALK_WITH_SYSTEM, "<s><start_of_turn>user\nS\n\nU<end_of_turn>\n");
   shows("zephyr", TALK, "<|user|>\nU</s>\n<|assistant|>\nA</s>\n<|user|>\nV</s>\n<|assistant|>\n");
-  shows("vicuna", TALK, "<s>A chat between a curious user and an artificial intelligence assistant. "
-                        "The assistant gives helpful, detailed, and polite answers to the user's "
-                        "questions. USER: U ASSISTANT: A</s> USER: V ASSISTANT:");
-  shows("deepseek", TALK, "<s><｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V<｜Assistant｜>");
-  shows("phi3", TALK, "<|user|>\nU<|end|>\n<|assistant|>\nA<|end|>\n<|user|>\nV<|end|>\n<|assistant|>\n");
-  shows("alpaca", TALK, "Below is an instruction that describes a task. Write a response that "
-                        "appropriately completes the request.\n\n### Instruction:\nU\n\n"
-                        "### Response:\nA</s>\n\n### Instruction:\nV\n\n### Response:\n");
+  shows("vicuna", TALK,
+        "<s>A chat between a curious user and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the user's "
+        "questions. USER: U ASSISTANT: A</s> USER: V ASSISTANT:");
+  shows("deepseek", TALK,
+        "<s><｜User｜>U<｜Assistant｜>A<｜end▁of▁sentence｜><｜User｜>V<｜Assistant｜>");
+  shows("phi3", TALK,
+        "<|user|>\nU<|end|>\n<|assistant|>\nA<|end|>\n<|user|>\nV<|end|>\n<|assistant|>\n");
+  shows("alpaca", TALK,
+        "Below is an instruction that describes a task. Write a response that "
+        "appropriately completes the request.\n\n### Instruction:\nU\n\n"
+        "### Response:\nA</s>\n\n### Instruction:\nV\n\n### Response:\n");
 }
 
 static void every_built_in_template_opens(void **state) {

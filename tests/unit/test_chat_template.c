@@ -142,6 +142,9 @@ static char *repeated(const char *begin, const char *middle, size_t n, const cha
   return s;
 }
 
+/* Long strings must not make single steps slow. */
+#define BIG "{% set a = 'x' * 9999999 %}{% set b = 'x' * 9999999 %}{% set d = {'k': 1} %}"
+
 static void hostile_templates_end_in_an_error(void **state) {
   (void)state;
   lb_chat_text *text;
@@ -153,18 +156,32 @@ static void hostile_templates_end_in_an_error(void **state) {
        LB_E_LIMIT},
       {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", LB_E_LIMIT},
       {"{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(99) %}"
-       "{% set ns.x = ns.x + ns.x %}{% endfor %}", LB_E_LIMIT},
+       "{% set ns.x = ns.x + ns.x %}{% endfor %}",
+       LB_E_LIMIT},
       {"{% for i in range(99999) %}{{ 'x' * 9999 }}{% endfor %}", LB_E_LIMIT},
       {"{{ 'x' * 9999999999 }}", LB_E_LIMIT},
       {"{{ [1] * 9999999999 }}", LB_E_LIMIT},
       {"{{ 'x'.center(99999999999) }}", LB_E_LIMIT},
       {"{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}"
-       "{{ ns.x }}", LB_E_LIMIT},
+       "{{ ns.x }}",
+       LB_E_LIMIT},
       {"{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}"
-       "{{ ns.x | tojson }}", LB_E_LIMIT},
+       "{{ ns.x | tojson }}",
+       LB_E_LIMIT},
       {"{% set ns = namespace(x=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}"
-       "{{ ns.x == [[[]]] or ns.x == ns.x }}", LB_E_LIMIT},
+       "{{ ns.x == [[[]]] or ns.x == ns.x }}",
+       LB_E_LIMIT},
       {"{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}", LB_E_LIMIT},
+      {BIG
+       "{% for i in range(99999) %}{% for j in range(99) %}{% if a == b %}{% endif %}{% endfor %}"
+       "{% endfor %}",
+       LB_E_LIMIT},
+      {BIG "{% for i in range(99999) %}{% for j in range(99) %}{% if d[a] %}{% endif %}{% endfor %}"
+           "{% endfor %}",
+       LB_E_LIMIT},
+      {BIG "{% for i in range(99999) %}{% for j in range(99) %}{% if a.endswith(b) %}{% endif %}"
+           "{% endfor %}{% endfor %}",
+       LB_E_LIMIT},
       {"{{ 2 ** 64 }}", LB_E_LIMIT},
       {"{{ 9223372036854775807 + 1 }}", LB_E_LIMIT},
       {"{{ -9223372036854775807 - 9 }}", LB_E_LIMIT},
@@ -183,8 +200,8 @@ static void nesting_has_a_limit_at_parse_time(void **state) {
   (void)state;
   static const struct {
     const char *open, *middle, *close;
-  } cases[] = {{"(", "1", ")"},   {"[", "1", "]"},     {"-", "1", ""},
-               {"not ", "1", ""}, {"{1:", "1", "}"},   {"1 if 1 else ", "1", ""},
+  } cases[] = {{"(", "1", ")"},   {"[", "1", "]"},      {"-", "1", ""},
+               {"not ", "1", ""}, {"{1:", "1", "}"},    {"1 if 1 else ", "1", ""},
                {"w[", "1", "]"},  {"1 | abs(", "", ")"}};
   lb_chat_text *text;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -206,8 +223,8 @@ static void long_chains_do_not_overflow_the_stack(void **state) {
   lb_chat_text *text;
   static const struct {
     const char *begin, *middle, *end;
-  } cases[] = {{"{{ 1", " + 1", " }}"}, {"{{ 1", " and 1", " }}"}, {"{{ w", " | list", " }}"},
-               {"{{ w", ".x", " }}"}, {"{{ 'a'", ".upper()", " }}"}, {"{{ 1", " if 1", " }}"}};
+  } cases[] = {{"{{ 1", " + 1", " }}"}, {"{{ 1", " and 1", " }}"},     {"{{ w", " | list", " }}"},
+               {"{{ w", ".x", " }}"},   {"{{ 'a'", ".upper()", " }}"}, {"{{ 1", " if 1", " }}"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char *source = repeated(cases[i].begin, cases[i].middle, 40000, cases[i].end);
     assert_int_not_equal(render(&text, source, ONE), LB_OK);
@@ -227,10 +244,12 @@ static void the_json_is_checked(void **state) {
   assert_int_equal(render(&text, "x", "{}"), LB_E_ARG);
   assert_int_equal(render(&text, "x", "{\"messages\":{}}"), LB_E_ARG);
   assert_int_equal(render(&text, "x", "{\"messages\":[1]}"), LB_E_ARG);
-  assert_string_equal(marked("{{ tools }}{{ documents is none }}{{ add_generation_prompt }}",
-                             "{\"messages\":[]}"), "NoneTrueFalse");
+  assert_string_equal(
+      marked("{{ tools }}{{ documents is none }}{{ add_generation_prompt }}", "{\"messages\":[]}"),
+      "NoneTrueFalse");
   assert_string_equal(marked("{{ messages[0].thinking }}{{ messages[0].reasoning_content }}",
-                             "{\"messages\":[{\"reasoning\":\"r\"}]}"), "«rr»");
+                             "{\"messages\":[{\"reasoning\":\"r\"}]}"),
+                      "«rr»");
   assert_string_equal(marked("{{ pad_token is defined }}{{ eos_token }}", ONE), "False</s>");
 }
 

@@ -1,6 +1,7 @@
 /* test_hf_config.c - both generations of config.json spellings, generation_config.json, copying. */
 #include "formats/hf_config.h"
 
+#include "faults.h"
 #include "scratch.h"
 
 #include <math.h>
@@ -333,13 +334,74 @@ static void copying(void **state) {
   scratch_remove(to);
 }
 
+/* ---- faults ---- */
+typedef struct folders {
+  char *from, *to;
+} folders;
+
+/* Everything the room does with a folder's small files. */
+static lb_status run_all(void *ctx, lb_error *err) {
+  const folders *f = ctx;
+  json_t *config = NULL, *ids = NULL;
+  lb__hf_generation g = {0};
+  lb__hf_rope full, sliding;
+  lb_status st = lb__hf_config_read(&config, f->from, err);
+  if (st == LB_OK) st = lb__hf_rope_read(&full, config, "full_attention", 1e4, "c", err);
+  if (st == LB_OK) st = lb__hf_rope_read(&sliding, config, "sliding_attention", 1e4, "c", err);
+  if (st == LB_OK) st = lb__hf_rope_write(config, &full, &sliding, err);
+  if (st == LB_OK) st = lb__hf_dtype_write(config, LB_DTYPE_BF16, err);
+  if (st == LB_OK) st = lb__hf_generation_read(&g, f->from, err);
+  if (st == LB_OK && (ids = lb__token_ids_json(&g.eos)) == NULL) st = LB_E_NOMEM;
+  if (st == LB_E_NOMEM && err->message[0] == '\0') strcpy(err->message, "ids");
+  if (st == LB_OK) st = lb__hf_folder_copy_files(f->to, f->from, err);
+  if (st == LB_OK) st = lb__hf_config_write(f->to, config, err);
+  if (st == LB_OK) st = lb__hf_generation_write(f->to, g.tree, err);
+  json_decref(ids);
+  json_decref(config);
+  lb__hf_generation_deinit(&g);
+  return st;
+}
+
+static void empty_target(void *ctx) {
+  scratch_empty(((const folders *)ctx)->to);
+}
+
+static void check_all(void *ctx, lb_status status, bool left_behind) {
+  const folders *f = ctx;
+  json_t *config;
+  static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json"};
+  int n = 0;
+  for (size_t i = 0; i < 3; i++) n += scratch_exists(f->to, names[i]);
+  if (!left_behind) assert_int_equal(scratch_count(f->to), n); /* no temporary files */
+  if (!scratch_exists(f->to, "config.json")) return;
+  assert_int_equal(lb__hf_config_read(&config, f->to, NULL), LB_OK); /* whole, never torn */
+  assert_non_null(json_object_get(config, "unknown"));
+  json_decref(config);
+  if (status == LB_OK) assert_int_equal(n, 3);
+}
+
+static void faults(void **state) {
+  (void)state;
+  folders f = {scratch_new(), scratch_new()};
+  scratch_write_text(f.from, "config.json",
+                     "{\"unknown\":[1,{\"a\":2}],\"rope_theta\":1e6,\"rope_local_base_freq\":1e4,"
+                     "\"rope_scaling\":{\"type\":\"linear\",\"factor\":8}}");
+  scratch_write_text(f.from, "generation_config.json", "{\"eos_token_id\":[1,106]}");
+  scratch_write_text(f.from, "tokenizer.json", "{}");
+  fault_case c = {.run = run_all, .prepare = empty_target, .check = check_all, .ctx = &f};
+  assert_true(fault_each_allocation(&c) > 50);
+  assert_true(fault_each_io(&c) > 30);
+  scratch_remove(f.from);
+  scratch_remove(f.to);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rope_spellings), cmocka_unit_test(rope_of_gemma3),
       cmocka_unit_test(bad_ropes),      cmocka_unit_test(rope_writing),
       cmocka_unit_test(dtypes),         cmocka_unit_test(token_ids),
       cmocka_unit_test(config_files),   cmocka_unit_test(generation),
-      cmocka_unit_test(copying),
+      cmocka_unit_test(copying),        cmocka_unit_test(faults),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

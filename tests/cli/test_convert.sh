@@ -1,0 +1,54 @@
+#!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
+# limbeck convert: there and back, checked by itself, and never over something that is there.
+. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
+need_models
+prompt=58,30,165,173,71,229,226,26,30,150,149,2
+
+score() { "$LIMBECK" score "$1" --top 2 --json --input "$work/in.jsonl"; }
+echo "{\"ids\":[$prompt]}" >"$work/in.jsonl"
+
+for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral gemma3-linear; do
+  source=$models/$name
+  [ -d "$source" ] || continue
+  want=$(score "$source")
+  run convert "$source" "$work/$name.gguf" --json
+  exits 0
+  out_matches "\\{\"output\":$string,\"checked\":true,\"dtype\":\"F32\",\"same_ids\":true,\"positions\":[0-9]+,\"kl\":$number,\"max_logprob_difference\":$number,\"same_best_token\":1\\}"
+  run convert "$work/$name.gguf" "$work/$name-back"
+  exits 0
+  out_is "$work/$name-back"
+  err_has "checked"
+  [ "$(score "$work/$name-back")" = "$want" ] || fail "$name: there and back changed the predictions"
+done
+
+# ---- other number formats: what was measured stays within what was promised ----
+for type in f16 bf16 q8_0 q4_0; do
+  name=$(echo $type | tr '[:lower:]' '[:upper:]')
+  run convert "$models/llama-bf16-shards" "$work/$type.gguf" --type $type --json
+  exits 0
+  out_has "\"dtype\":\"$name\",\"same_ids\":true"
+  run inspect "$work/$type.gguf"
+  out_has "$name "
+done
+run convert "$models/llama-tied-gqa" "$work/half" --dtype bf16 --no-check
+exits 0
+run inspect "$work/half"
+out_has BF16
+
+# ---- refused ----
+run convert "$models/llama-tied-gqa" "$work/half"
+exits 2
+err_has "$work/half"
+run convert "$models/llama-tied-gqa" "$work/half" --overwrite --quiet
+exits 0
+err_is_empty
+run convert "$models/llama-tied-gqa" "$work/q" --type q4_0
+[ "$code" != 0 ] || fail "$what: a folder cannot hold Q4_0"
+run convert "$models/gemma3-scale" "$work/x.gguf"
+exits 1
+err_has "gemma3"
+run convert "$work/none" "$work/x.gguf"
+[ "$code" != 0 ] || fail "$what: succeeded"
+[ ! -e "$work/x.gguf" ] || fail "a failed conversion left a file"
+finish
