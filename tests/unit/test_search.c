@@ -504,8 +504,8 @@ static void test_arguments(void **state) {
   CASE("min_p: want a number from 0 to 1, got -0.1", min_p = -0.1);
   CASE("min_p", min_p = NAN);
   CASE("repetition_penalty: want a number above 0, got -1", repetition_penalty = -1.0);
-  CASE("num_beams: want 1 to 4096, got 0", num_beams = 0);
-  CASE("num_beams: want 1 to 4096, got 5000", num_beams = 5000);
+  CASE("num_beams: want 1 to 256, got 0", num_beams = 0);
+  CASE("num_beams: want 1 to 256, got 5000", num_beams = 5000);
   CASE("length_penalty", length_penalty = INFINITY);
   CASE("early_stopping", early_stopping = (lb_early_stopping)7);
   CASE("num_return_sequences: want 1 to 4096, got 0", num_return_sequences = 0);
