@@ -8,7 +8,7 @@ prompt=58,30,165,173,71,229,226,26,30,150,149,2
 score() { "$LIMBECK" score "$1" --top 2 --json --input "$work/in.jsonl"; }
 echo "{\"ids\":[$prompt]}" >"$work/in.jsonl"
 
-for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral; do
+for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral gemma3-linear; do
   source=$models/$name
   [ -d "$source" ] || continue
   want=$(score "$source")
@@ -45,7 +45,7 @@ exits 0
 err_is_empty
 run convert "$models/llama-tied-gqa" "$work/q" --type q4_0
 [ "$code" != 0 ] || fail "$what: a folder cannot hold Q4_0"
-run convert "$models/gemma3-linear" "$work/x.gguf"
+run convert "$models/gemma3-scale" "$work/x.gguf"
 exits 1
 err_has "gemma3"
 run convert "$work/none" "$work/x.gguf"
