@@ -54,8 +54,10 @@ typedef struct lb_tolerance {
 #define LB_TOL_ROPE                                                                                \
   { 4e-7, 1e-7 }
 /* Our exp and tanh are within 2 ulp; x / (1 + exp(-2u)) multiplies the rounding of u by u. Far out
- * on the negative side the reference's own 1 + tanh(u) has only 1e-16 left. */
-#define LB_TOL_ACT {1e-5, 1e-17}
+ * on the negative side the reference's own 1 + tanh(u) has only 1e-16 left, and so has PyTorch's.
+ */
+#define LB_TOL_ACT                                                                                 \
+  { 1e-5, 1e-16 }
 /* Scores in float32 (rounding times |score|), exp, a weighted mean. */
 #define LB_TOL_ATTENTION                                                                           \
   { 0, 2e-6 }
