@@ -5,7 +5,8 @@
 
 /* ---- golden/: whole models against Transformers in float32 ----
  * expected/<name>.json says how far Transformers' float32 itself is from double: at most 2.9e-5, on
- * logits of standard deviation 2.1-2.8 and up to 12 in size. Ours sums in another order; 3.8e-5 was seen. */
+ * logits of standard deviation 2.1-2.8 and up to 12 in size. Ours sums in another order; 3.8e-5 was
+ * seen. */
 #define LB_TOL_GOLDEN_LOGITS_F32 1e-4
 /* sums of at most 18 log-probabilities, each off by no more than the logits */
 #define LB_TOL_GOLDEN_LOGPROB_SUM 1e-3
@@ -14,16 +15,52 @@
 /* mean KL (nats) of products with both operands rounded to bfloat16, weights and activations;
  * 1.6e-3 was seen */
 #define LB_TOL_GOLDEN_KL_BF16_PRODUCTS 5e-3
-/* Mean KL (nats) between a tiny model and itself with rounded weights. Seen, with the rounding of the
- * official `gguf` package: f16 8e-6, bf16 5e-4, q8_0 6e-3, q4_0 0.9 (4 bits of random weights are
- * coarse; test_golden_gguf and the peers pin the blocks exactly). */
-#define LB_TOL_GOLDEN_KL_F16 5e-5
+/* Mean KL (nats) between a tiny model and itself with rounded weights. Seen, with the rounding of
+ * the official `gguf` package: f16 8e-6, bf16 5e-4, q8_0 6e-3, q4_0 0.9 (4 bits of random weights
+ * are coarse; test_golden_gguf and the peers pin the blocks exactly). */
+#define LB_TOL_GOLDEN_KL_F16  5e-5
 #define LB_TOL_GOLDEN_KL_BF16 2e-3
 #define LB_TOL_GOLDEN_KL_Q8_0 2e-2
 #define LB_TOL_GOLDEN_KL_Q4_0 1.5
 /* ---- golden/: real models, block-quantised weights expanded to float32 on both sides ----
  * 30 layers of float32 sums in another order; 7e-5 was seen in logsumexp */
-#define LB_TOL_GOLDEN_REAL 2e-3
+#define LB_TOL_GOLDEN_REAL     2e-3
 #define LB_TOL_GOLDEN_REAL_SUM 2e-2
+
+/* ---- op/: tuned kernels (float32 sums) against reference kernels (sums in double) ----
+ * An error is forgiven when
+ *     |got - wanted| <= relative * |wanted| + of_largest * (largest |wanted| of the result);
+ * NaN must meet NaN, an infinity the same infinity. Measured with AVX-512, AVX2 and oneDNN; two to
+ * four times the worst error seen (LIMBECK_SHOW_ERRORS=1 test_op_parity prints them). */
+typedef struct lb_tolerance {
+  double relative, of_largest;
+} lb_tolerance;
+
+/* Nothing is computed, or one correctly rounded operation: bit for bit. */
+#define LB_TOL_EXACT                                                                               \
+  { 0, 0 }
+/* Sums of up to some thousand products: float32 rounding of partial sums, about sqrt(n) * 2^-24. */
+#define LB_TOL_LINEAR                                                                              \
+  { 0, 2.5e-6 }
+/* Both factors rounded to bfloat16 on both sides, but a product that ends near a rounding boundary
+ * of nothing: sums differ as in LINEAR. Weights that the thin kernels leave unrounded differ by
+ * 2^-9 each, averaged over the sum. */
+#define LB_TOL_LINEAR_BF16                                                                         \
+  { 0, 8e-3 }
+/* A mean over the row, one division, one square root. */
+#define LB_TOL_NORM                                                                                \
+  { 6e-7, 3e-7 }
+/* cos and sin rounded to float32 before the products, then a difference of two products. */
+#define LB_TOL_ROPE                                                                                \
+  { 4e-7, 1e-7 }
+/* Our exp and tanh are within 2 ulp; x / (1 + exp(-2u)) multiplies the rounding of u by u. Far out
+ * on the negative side the reference's own 1 + tanh(u) has only 1e-16 left. */
+#define LB_TOL_ACT {1e-5, 1e-17}
+/* Scores in float32 (rounding times |score|), exp, a weighted mean. */
+#define LB_TOL_ATTENTION                                                                           \
+  { 0, 2e-6 }
+/* logsumexp: float32 terms summed in double over stretches; ids and logits are copies. */
+#define LB_TOL_LOGSUMEXP                                                                           \
+  { 1.5e-7, 0 }
 
 #endif

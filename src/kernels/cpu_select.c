@@ -4,22 +4,166 @@
 #include "kernels.h"
 
 #include "base/fail.h"
+#include "cpu/blocks.h"
+#include "cpu/linear_parts.h"
 #include "cpu/reference/reference.h"
+#include "onednn/onednn_gemm.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
-static void select_kernels(lb__kernel_table *table) {
-  lb__ref_fill(table);
+#if defined(__x86_64__)
+#include "cpu/x86/x86.h"
+static bool has_avx2(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+static bool has_avx512(void) {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+/* Elsewhere oneDNN emulates bfloat16, slower than float32. */
+static bool has_fast_bf16(void) {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+#else
+static bool has_avx2(void) {
+  return false;
+}
+static bool has_avx512(void) {
+  return false;
+}
+static bool has_fast_bf16(void) {
+  return false;
+}
+#endif
+
+/* ---- the sets ---- */
+
+enum { REFERENCE, PORTABLE, ONEDNN, AVX2, AVX512, N_SETS };
+
+static const lb__kernel_set sets_[N_SETS] = {
+    [REFERENCE] = {"reference", "plain loops in double, the definition of every op", true},
+    [PORTABLE] = {"portable", "plain C linear that decodes rows as it goes", true},
+    [ONEDNN] = {"onednn", "matrix products by oneDNN", true},
+    [AVX2] = {"avx2", "256-bit vectors with FMA and F16C", false},
+    [AVX512] = {"avx512", "512-bit vectors", false},
+};
+
+static lb__kernel_set sets[N_SETS];
+static pthread_once_t sets_once = PTHREAD_ONCE_INIT;
+
+static void look_at_cpu(void) {
+  memcpy(sets, sets_, sizeof sets);
+  sets[AVX2].runs_here = has_avx2();
+  sets[AVX512].runs_here = has_avx512();
 }
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+const lb__kernel_set *lb__kernel_sets(size_t *n) {
+  pthread_once(&sets_once, look_at_cpu);
+  *n = N_SETS;
+  return sets;
+}
 
-static void register_selection(void) {
+/* ---- the comma list ---- */
+
+static int find_set(const char *name, size_t length) {
+  for (int i = 0; i < N_SETS; i++)
+    if (strlen(sets_[i].name) == length && memcmp(sets_[i].name, name, length) == 0) return i;
+  return -1;
+}
+
+/* Bits of the allowed sets. "reference" is always allowed: something must run each op. */
+static lb_status parse_list(unsigned *allowed, const char *list, lb_error *err) {
+  *allowed = ~0u;
+  if (list == NULL || *list == '\0') return LB_OK;
+  *allowed = 1u << REFERENCE;
+  while (*list != '\0') {
+    size_t length = strcspn(list, ",");
+    int i = find_set(list, length);
+    if (i < 0)
+      return lb__fail(err, LB_E_ARG,
+                      "LIMBECK_KERNELS: no kernel set '%.*s'; there are reference, portable, "
+                      "onednn, avx2, avx512 (a comma list)",
+                      (int)(length < 40 ? length : 40), list);
+    *allowed |= 1u << i;
+    list += length + (list[length] == ',');
+  }
+  return LB_OK;
+}
+
+/* ---- filling ---- */
+
+static const char *linear_name(unsigned use) {
+  bool onednn = use >> ONEDNN & 1;
+  if (use >> AVX512 & 1) return onednn ? "avx512 + onednn" : "avx512";
+  if (use >> AVX2 & 1) return onednn ? "avx2 + onednn" : "avx2";
+  return onednn ? "portable + onednn" : "portable";
+}
+
+/* Tuned linear, or the reference when no set that has one is allowed. */
+static void fill_linear(lb__kernel_table *table, unsigned use) {
+  lb__linear_select_gemm(use >> ONEDNN & 1 ? lb__onednn_gemm : NULL);
+  bool bf16 = (use >> ONEDNN & 1) && has_fast_bf16();
+  lb__linear_select_gemm_bf16(bf16 ? lb__onednn_gemm_bf16 : NULL);
+  if ((use & ~(1u << REFERENCE)) == 0) return;
+  table->linear = lb__tuned_linear;
+  table->linear_workspace = lb__tuned_linear_workspace;
+  table->chosen[LB__OP_linear] = linear_name(use);
+}
+
+static void fill(lb__kernel_table *table, unsigned use) {
+  for (int i = 0; i < LB_DTYPE_COUNT; i++) {
+    lb__row_to_f32_select((lb_dtype)i, NULL);
+    lb__linear_select_dots((lb_dtype)i, NULL);
+  }
+  lb__ref_fill(table);
+  fill_linear(table, use);
+#if defined(__x86_64__)
+  if (use >> AVX512 & 1) {
+    lb__rows_select_avx512();
+    lb__elementwise_select_avx512(table);
+    lb__attention_select_avx512(table);
+  } else if (use >> AVX2 & 1) {
+    lb__rows_select_avx2();
+    lb__elementwise_select_avx2(table);
+    lb__attention_select_avx2(table);
+  }
+#endif
+}
+
+lb_status lb__kernels_fill(lb__kernel_table *table, const char *allowed, lb_error *err) {
+  unsigned use;
+  lb_status st = parse_list(&use, allowed, err);
+  if (st != LB_OK) return st;
+  size_t n;
+  const lb__kernel_set *known = lb__kernel_sets(&n);
+  for (size_t i = 0; i < n; i++)
+    if (!known[i].runs_here) use &= ~(1u << i);
+  fill(table, use);
+  return LB_OK;
+}
+
+/* ---- installation ---- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static lb_error list_error; /* what was wrong with LIMBECK_KERNELS; LB_OK when nothing */
+
+/* A list that cannot be read leaves the reference kernels: nobody runs them unknowing, because
+ * lb__kernels_install reports it. */
+static void select_kernels(lb__kernel_table *table) {
+  if (lb__kernels_fill(table, getenv("LIMBECK_KERNELS"), NULL) != LB_OK) fill(table, 0);
+}
+
+static void install(void) {
+  unsigned use;
+  parse_list(&use, getenv("LIMBECK_KERNELS"), &list_error);
   lb__kernels_register(select_kernels);
 }
 
 lb_status lb__kernels_install(lb_error *err) {
-  (void)err;
-  pthread_once(&once, register_selection);
-  return LB_OK;
+  pthread_once(&once, install);
+  if (list_error.status == LB_OK) return LB_OK;
+  if (err != NULL) *err = list_error;
+  return list_error.status;
 }

@@ -5,7 +5,23 @@
 #include "ops/kernel_table.h"
 
 /* Registers the selection of cpu_select.c with ops/. Call before the first op; later calls do
- * nothing. @error LB_E_ARG when LIMBECK_KERNELS names a set that does not exist, with the list */
+ * nothing but give the same answer.
+ * @error LB_E_ARG when LIMBECK_KERNELS names a set that does not exist, with the list */
 lb_status lb__kernels_install(lb_error *err);
+
+/* ---- for doctor, bench and tests ---- */
+
+/* The sets that LIMBECK_KERNELS knows, in order of preference, "reference" first. */
+typedef struct lb__kernel_set {
+  const char *name, *text;
+  bool runs_here;
+} lb__kernel_set;
+const lb__kernel_set *lb__kernel_sets(size_t *n);
+
+/* Fills a table with the kernels that `allowed` (a comma list as in LIMBECK_KERNELS; NULL: all)
+ * gives on this machine. The parts of the tuned linear are process-wide: a table is valid until
+ * the next call, so only tests and benchmarks call this, one table at a time.
+ * @error LB_E_ARG naming an unknown set and the choices */
+lb_status lb__kernels_fill(lb__kernel_table *table, const char *allowed, lb_error *err);
 
 #endif

@@ -1,0 +1,2 @@
+/* elementwise_avx512.c - elementwise.inc compiled for avx512. */
+#include "elementwise.inc"

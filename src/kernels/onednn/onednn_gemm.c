@@ -1,0 +1,123 @@
+/* onednn_gemm.c - see onednn_gemm.h. Owns: every call of oneDNN.
+ *
+ * Both products are meant to be called inside a parallel loop, one for each thread, where oneDNN
+ * stays on the calling thread. */
+#include "onednn_gemm.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include <pthread.h>
+#include <stdio.h>
+
+static lb_status status_of(dnnl_status_t st) {
+  switch (st) {
+  case dnnl_success: return LB_OK;
+  case dnnl_out_of_memory: return LB_E_NOMEM;
+  case dnnl_unimplemented: return LB_E_UNSUPPORTED;
+  default: return LB_E_DEVICE;
+  }
+}
+
+const char *lb__onednn_version(char text[16]) {
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(text, 16, "%d.%d.%d", v->major, v->minor, v->patch);
+  return text;
+}
+
+lb_status lb__onednn_gemm(float *out, int64_t ldo, const float *x, const float *w, int64_t M,
+                          int64_t N, int64_t K) {
+  return status_of(dnnl_sgemm('N', 'T', M, N, K, 1.0f, x, K, w, K, 0.0f, out, ldo));
+}
+
+/* ---- bfloat16: a matmul primitive ---- */
+
+static dnnl_engine_t engine;
+static dnnl_status_t engine_status;
+static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
+
+static void make_engine(void) {
+  engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+}
+
+/* Everything one product needs; all members may be NULL. */
+typedef struct product {
+  dnnl_primitive_desc_t description;
+  dnnl_primitive_t primitive;
+  dnnl_stream_t stream;
+  dnnl_memory_t x, w, out;
+} product;
+
+static void product_deinit(product *p) {
+  if (p->out != NULL) dnnl_memory_destroy(p->out);
+  if (p->w != NULL) dnnl_memory_destroy(p->w);
+  if (p->x != NULL) dnnl_memory_destroy(p->x);
+  if (p->stream != NULL) dnnl_stream_destroy(p->stream);
+  if (p->primitive != NULL) dnnl_primitive_destroy(p->primitive);
+  if (p->description != NULL) dnnl_primitive_desc_destroy(p->description);
+}
+
+/* A matrix over the caller's memory. */
+typedef struct matrix {
+  dnnl_data_type_t type;
+  dnnl_dim_t rows, columns, row_stride, column_stride;
+  const void *data;
+  dnnl_memory_desc_t description;
+} matrix;
+
+static dnnl_status_t describe(matrix *m) {
+  const dnnl_dims_t dims = {m->rows, m->columns}, strides = {m->row_stride, m->column_stride};
+  return dnnl_memory_desc_init_by_strides(&m->description, 2, dims, m->type, strides);
+}
+
+static dnnl_status_t wrap(dnnl_memory_t *memory, const matrix *m) {
+  return dnnl_memory_create(memory, &m->description, engine, (void *)(uintptr_t)m->data);
+}
+
+/* Kernels that were generated for a shape come from oneDNN's own cache, which all threads share;
+ * the primitive around them is cheap, and must belong to the thread that runs it (its scratch is
+ * thread-local). */
+static dnnl_status_t make_primitive(product *p, matrix *x, matrix *w, matrix *out) {
+  dnnl_status_t st = describe(x);
+  if (st == dnnl_success) st = describe(w);
+  if (st == dnnl_success) st = describe(out);
+  dnnl_matmul_desc_t matmul;
+  if (st == dnnl_success)
+    st = dnnl_matmul_desc_init(&matmul, &x->description, &w->description, NULL, &out->description);
+  if (st == dnnl_success)
+    st = dnnl_primitive_desc_create(&p->description, &matmul, NULL, engine, NULL);
+  if (st == dnnl_success) st = dnnl_primitive_create(&p->primitive, p->description);
+  return st;
+}
+
+static dnnl_status_t execute(product *p, const matrix *x, const matrix *w, const matrix *out) {
+  dnnl_status_t st = dnnl_stream_create(&p->stream, engine, dnnl_stream_default_flags);
+  if (st == dnnl_success) st = wrap(&p->x, x);
+  if (st == dnnl_success) st = wrap(&p->w, w);
+  if (st == dnnl_success) st = wrap(&p->out, out);
+  if (st != dnnl_success) return st;
+  const dnnl_exec_arg_t args[] = {
+      {DNNL_ARG_SRC, p->x}, {DNNL_ARG_WEIGHTS, p->w}, {DNNL_ARG_DST, p->out}};
+  st = dnnl_primitive_execute(p->primitive, p->stream, 3, args);
+  return st != dnnl_success ? st : dnnl_stream_wait(p->stream);
+}
+
+lb_status lb__onednn_gemm_bf16(float *out, int64_t ldo, const uint16_t *x, const uint16_t *w,
+                               int64_t M, int64_t N, int64_t K) {
+  pthread_once(&engine_once, make_engine);
+  if (engine_status != dnnl_success) return status_of(engine_status);
+  product p = {0};
+  matrix a = {
+      .type = dnnl_bf16, .rows = M, .columns = K, .row_stride = K, .column_stride = 1, .data = x};
+  matrix b = {
+      .type = dnnl_bf16, .rows = K, .columns = N, .row_stride = 1, .column_stride = K, .data = w};
+  matrix c = {.type = dnnl_f32,
+              .rows = M,
+              .columns = N,
+              .row_stride = ldo,
+              .column_stride = 1,
+              .data = out};
+  dnnl_status_t st = make_primitive(&p, &a, &b, &c);
+  if (st == dnnl_success) st = execute(&p, &a, &b, &c);
+  product_deinit(&p);
+  return status_of(st);
+}

@@ -1,0 +1,38 @@
+/* op_cases.h - the one table of op cases. Each case makes its inputs (always the same), runs its op
+ * through a kernel table and keeps the results; tests run it through different tables and compare.
+ */
+#ifndef LB_TESTS_OP_CASES_H
+#define LB_TESTS_OP_CASES_H
+
+#include "ops/kernel_table.h"
+#include "../tolerances.h"
+
+typedef struct op_case op_case;
+
+/* Results as numbers, in the order of the op's outputs. */
+typedef struct op_result {
+  double *values;
+  size_t n, capacity;
+  lb_status status;
+} op_result;
+void op_result_deinit(op_result *r);
+
+struct op_case {
+  lb__op op;
+  const char *name;
+  void (*run)(const op_case *c, const lb__kernel_table *table, op_result *result);
+  lb_tolerance tolerance;
+  int64_t p[8]; /* sizes and switches; their meaning is written at the runner */
+};
+
+extern const op_case op_cases[];
+extern const size_t n_op_cases;
+
+/* True when `got` meets `wanted`; otherwise says where it does not in `why`. */
+bool op_results_agree(const op_result *got, const op_result *wanted, lb_tolerance tolerance,
+                      char why[256]);
+
+/* The worst error as a multiple of what the tolerance allows; for setting tolerances. */
+double op_results_error(const op_result *got, const op_result *wanted, lb_tolerance tolerance);
+
+#endif

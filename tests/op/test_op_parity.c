@@ -1,0 +1,277 @@
+/* test_op_parity.c - every kernel set agrees with the reference on every case, whatever the number
+ * of threads; and the cases are sharp enough to see a planted bug in each op. */
+#include "op_cases.h"
+
+#include "kernels/kernels.h"
+#include "tensor/tensor_data.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static void fail_case(const char *set, const op_case *c, const char *why) {
+  fail_msg("%s: %s '%s': %s", set, lb__op_name(c->op), c->name, why);
+}
+
+static void fill(lb__kernel_table *table, const char *sets) {
+  lb_error err = {0};
+  if (lb__kernels_fill(table, sets, &err) != LB_OK) fail_msg("%s", err.message);
+}
+
+/* ---- parity ---- */
+
+static void check_case(const char *set, const lb__kernel_table *reference,
+                       const lb__kernel_table *table, const op_case *c) {
+  op_result wanted, got;
+  char why[256];
+  c->run(c, reference, &wanted);
+  c->run(c, table, &got);
+  if (!op_results_agree(&got, &wanted, c->tolerance, why)) fail_case(set, c, why);
+  if (getenv("LIMBECK_SHOW_ERRORS") != NULL)
+    printf("%-18s %-12s %-28s %.3f of what is allowed\n", set, lb__op_name(c->op), c->name,
+           op_results_error(&got, &wanted, c->tolerance));
+  op_result_deinit(&got);
+  op_result_deinit(&wanted);
+}
+
+static bool set_runs_here(const char *name) {
+  size_t n;
+  const lb__kernel_set *sets = lb__kernel_sets(&n);
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(sets[i].name, name) == 0) return sets[i].runs_here;
+  return false;
+}
+
+static void check_set(const char *set) {
+  lb__kernel_table reference, table;
+  fill(&reference, "reference");
+  fill(&table, set);
+  for (size_t i = 0; i < n_op_cases; i++) check_case(set, &reference, &table, &op_cases[i]);
+}
+
+static void test_portable(void **state) {
+  (void)state;
+  check_set("portable");
+}
+
+static void test_onednn(void **state) {
+  (void)state;
+  check_set("onednn");
+}
+
+static void test_avx2(void **state) {
+  (void)state;
+  if (!set_runs_here("avx2")) skip();
+  check_set("avx2");
+  check_set("avx2,onednn");
+}
+
+static void test_avx512(void **state) {
+  (void)state;
+  if (!set_runs_here("avx512")) skip();
+  check_set("avx512");
+}
+
+static void test_what_runs_by_default(void **state) {
+  (void)state;
+  check_set(NULL);
+}
+
+/* ---- the same bits for any number of threads ---- */
+
+static void check_threads(const char *set) {
+  lb__kernel_table table;
+  fill(&table, set);
+  for (size_t i = 0; i < n_op_cases; i++) {
+    op_result one, many;
+    char why[256];
+    lb_threads_set(1);
+    op_cases[i].run(&op_cases[i], &table, &one);
+    for (int threads = 2; threads <= 5; threads++) {
+      lb_threads_set(threads);
+      op_cases[i].run(&op_cases[i], &table, &many);
+      if (!op_results_agree(&many, &one, (lb_tolerance)LB_TOL_EXACT, why))
+        fail_case(set, &op_cases[i], why);
+      op_result_deinit(&many);
+    }
+    op_result_deinit(&one);
+  }
+  lb_threads_set(0);
+}
+
+static void test_threads(void **state) {
+  (void)state;
+  check_threads("reference");
+  check_threads("portable");
+  check_threads("onednn");
+  check_threads("avx2");
+  check_threads("avx2,onednn");
+  check_threads(NULL);
+}
+
+/* ---- planted bugs ---- */
+
+static lb__kernel_table right; /* reference */
+
+#define BROKEN(op, name, change)                                                                   \
+  static lb_status name(const lb__##op##_args *args, void *workspace) {                            \
+    lb__##op##_args a = *args;                                                                     \
+    change;                                                                                        \
+    return right.op(&a, workspace);                                                                \
+  }
+
+BROKEN(embed, embed_scale, a.scale *= 1.0001f)
+BROKEN(linear, linear_half, a.compute = LB__COMPUTE_BF16) /* too coarse for float32 */
+BROKEN(rms_norm, rms_norm_offset, a.weight_offset += 0.001f)
+BROKEN(rms_norm, rms_norm_eps, a.eps *= 2)
+BROKEN(layer_norm, layer_norm_eps, a.eps *= 3)
+BROKEN(rope, rope_magnitude, a.magnitude *= 1.00001f)
+BROKEN(attention, attention_scale, a.scale *= 1.001f)
+BROKEN(attention, attention_window, a.window += a.window > 0)
+BROKEN(attention, attention_no_cap, a.softcap *= 1.01f)
+BROKEN(kv_store, kv_store_swapped, a.cache_k = args->cache_v; a.cache_v = args->cache_k)
+BROKEN(act, act_kind, a.kind = (lb__act_kind)((a.kind + 1) % 4))
+BROKEN(act_mul, act_mul_kind, a.kind = (lb__act_kind)((a.kind + 1) % 4))
+BROKEN(scale, scale_more, a.factor *= 1.000001f)
+BROKEN(softcap, softcap_more, a.cap *= 1.0001f)
+
+/* Output, then a wrong finish. */
+static void negate(lb_tensor *t) {
+  for (int64_t i = 0; i < lb__tensor_elements(t); i++) lb__tensor_f32(t)[i] *= -1.0f;
+}
+#define WRONG_SIGN(op, name, output)                                                               \
+  static lb_status name(const lb__##op##_args *args, void *workspace) {                            \
+    lb_status st = right.op(args, workspace);                                                      \
+    negate(args->output);                                                                          \
+    return st;                                                                                     \
+  }
+WRONG_SIGN(linear, linear_sign, out)
+WRONG_SIGN(attention, attention_sign, out)
+WRONG_SIGN(add, add_sign, out)
+WRONG_SIGN(gather_rows, gather_sign, out)
+WRONG_SIGN(logits_stats, stats_sign, logsumexp)
+
+static lb_status rope_next(const lb__rope_args *args, void *workspace) {
+  for (int64_t i = 0; i < args->positions->shape[0]; i++) lb__tensor_i32(args->positions)[i] += 1;
+  return right.rope(args, workspace);
+}
+static lb_status stats_late_ties(const lb__logits_stats_args *args, void *workspace) {
+  lb_status st = right.logits_stats(args, workspace);
+  for (int64_t i = 0; i < lb__tensor_elements(args->top_ids); i++)
+    lb__tensor_i32(args->top_ids)[i] += 1;
+  return st;
+}
+static lb_status cast_truncates(const lb__cast_args *args, void *workspace) {
+  lb_status st = right.cast(args, workspace);
+  for (size_t i = 0; i < args->out->size_bytes; i++)
+    ((uint8_t *)lb__tensor_data(args->out))[i] ^= 1;
+  return st;
+}
+static lb_status transpose_not(const lb__transpose_args *args, void *workspace) {
+  (void)workspace;
+  memcpy(lb__tensor_data(args->out), lb__tensor_data(args->x), args->x->size_bytes);
+  return LB_OK;
+}
+
+/* Every case of the op with a result must notice the bug, or only one of them where the bug touches
+ * a special situation. */
+static void expect_seen(lb__kernel_table *broken, lb__op op, const char *bug, bool everywhere) {
+  int seen = 0, cases = 0;
+  for (size_t i = 0; i < n_op_cases; i++) {
+    const op_case *c = &op_cases[i];
+    if (c->op != op) continue;
+    op_result wanted, got;
+    char why[256];
+    c->run(c, &right, &wanted);
+    c->run(c, broken, &got);
+    bool noticed = !op_results_agree(&got, &wanted, c->tolerance, why);
+    if (everywhere && wanted.n > 0 && !noticed)
+      fail_msg("%s '%s' does not notice: %s", lb__op_name(op), c->name, bug);
+    seen += noticed;
+    cases++;
+    op_result_deinit(&got);
+    op_result_deinit(&wanted);
+  }
+  if (cases == 0 || seen == 0) fail_msg("no case of %s notices: %s", lb__op_name(op), bug);
+}
+
+static void test_planted_bugs(void **state) {
+  (void)state;
+  fill(&right, "reference");
+#define PLANT(op, kernel, everywhere)                                                              \
+  do {                                                                                             \
+    lb__kernel_table broken = right;                                                               \
+    broken.op = kernel;                                                                            \
+    expect_seen(&broken, LB__OP_##op, #kernel, everywhere);                                        \
+  } while (0)
+  PLANT(embed, embed_scale, true);
+  PLANT(linear, linear_sign, false);
+  PLANT(linear, linear_half, false);
+  PLANT(rms_norm, rms_norm_offset, true);
+  PLANT(rms_norm, rms_norm_eps, false);
+  PLANT(layer_norm, layer_norm_eps, false);
+  PLANT(rope, rope_magnitude, true);
+  PLANT(rope, rope_next, true);
+  PLANT(attention, attention_sign, true);
+  PLANT(attention, attention_scale, false);
+  PLANT(attention, attention_window, false);
+  PLANT(attention, attention_no_cap, false);
+  PLANT(kv_store, kv_store_swapped, false);
+  PLANT(act, act_kind, true);
+  PLANT(act_mul, act_mul_kind, true);
+  PLANT(add, add_sign, true);
+  PLANT(scale, scale_more, true);
+  PLANT(softcap, softcap_more, true);
+  PLANT(gather_rows, gather_sign, true);
+  PLANT(logits_stats, stats_sign, true);
+  PLANT(logits_stats, stats_late_ties, true);
+  PLANT(cast, cast_truncates, true);
+  PLANT(transpose, transpose_not, true);
+}
+
+/* ---- selection ---- */
+
+static void test_unknown_set_is_refused(void **state) {
+  (void)state;
+  lb__kernel_table table;
+  lb_error err = {0};
+  assert_int_equal(lb__kernels_fill(&table, "avx2,sse9", &err), LB_E_ARG);
+  assert_non_null(strstr(err.message, "'sse9'"));
+  assert_non_null(strstr(err.message, "reference"));
+}
+
+static void test_reference_can_be_forced(void **state) {
+  (void)state;
+  lb__kernel_table table;
+  fill(&table, "reference");
+  for (int i = 0; i < LB__OP_COUNT; i++) assert_string_equal(table.chosen[i], "reference");
+}
+
+/* Every op has a case, so that a new op without one is noticed. */
+static void test_every_op_has_a_case(void **state) {
+  (void)state;
+  for (int op = 0; op < LB__OP_COUNT; op++) {
+    bool found = false;
+    for (size_t i = 0; i < n_op_cases; i++) found |= (int)op_cases[i].op == op;
+    if (!found) fail_msg("op %s has no case in op_cases.c", lb__op_name((lb__op)op));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_every_op_has_a_case),
+      cmocka_unit_test(test_unknown_set_is_refused),
+      cmocka_unit_test(test_reference_can_be_forced),
+      cmocka_unit_test(test_portable),
+      cmocka_unit_test(test_onednn),
+      cmocka_unit_test(test_avx2),
+      cmocka_unit_test(test_avx512),
+      cmocka_unit_test(test_what_runs_by_default),
+      cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_planted_bugs),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
