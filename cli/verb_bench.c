@@ -1,6 +1,6 @@
 /* verb_bench.c - `limbeck bench`: how fast this machine runs a model. One warm-up, then repeats;
  * the median is the result, and the spread tells how much to trust it. */
-#include "bench_ops.h"
+#include "verb_bench_ops.h"
 #include "generation_options.h"
 #include "json_writer.h"
 #include "terminal.h"

@@ -1,5 +1,5 @@
-/* bench_ops.c - see bench_ops.h. */
-#include "bench_ops.h"
+/* verb_bench_ops.c - see verb_bench_ops.h. */
+#include "verb_bench_ops.h"
 #include "json_writer.h"
 #include "terminal.h"
 

@@ -1,6 +1,6 @@
-/* bench_ops.h - `limbeck bench ops`: each operation on shapes of real models. */
-#ifndef BENCH_OPS_H
-#define BENCH_OPS_H
+/* verb_bench_ops.h - `limbeck bench ops`: each operation on shapes of real models. */
+#ifndef VERB_BENCH_OPS_H
+#define VERB_BENCH_OPS_H
 
 #include "cli.h"
 
