@@ -35,7 +35,9 @@ lb_status lb_tokenizer_decode(lb_tokenizer *t, const int32_t *ids, size_t n,
   return st;
 }
 
-void lb_text_free(char *text) { lb__free(text); }
+void lb_text_free(char *text) {
+  lb__free(text);
+}
 
 struct lb_stream_decoder {
   lb_tokenizer *tokenizer;

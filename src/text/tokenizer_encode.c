@@ -151,8 +151,7 @@ static lb_status give_ids(lb__encoder *e, int32_t **ids, size_t *n, lb_error *er
 
 static lb_status encode(lb_tokenizer *t, const char *text, size_t size,
                         const struct lb__byte_range *user, size_t n_user,
-                        const lb_encode_options *options, int32_t **ids, size_t *n,
-                        lb_error *err) {
+                        const lb_encode_options *options, int32_t **ids, size_t *n, lb_error *err) {
   lb_encode_options o = options != NULL ? *options : lb_encode_options_default();
   lb_status st = check_text(text, size, err);
   if (st != LB_OK) return st;
@@ -199,4 +198,6 @@ lb_status lb_tokenizer_encode_spans(lb_tokenizer *t, const lb_text_span *spans, 
   return st;
 }
 
-void lb_ids_free(int32_t *ids) { lb__free(ids); }
+void lb_ids_free(int32_t *ids) {
+  lb__free(ids);
+}
