@@ -193,6 +193,7 @@ static const bench_case cases[] = {
     {SMOL, LB__OP_linear, linear, {512, 1536, 576, LB_DTYPE_Q4_1}},
     {GEMMA, LB__OP_linear, linear, {512, 2048, 640, LB_DTYPE_Q4_K}},
     {SMOL, LB__OP_linear, linear, {16, 576, 1536, LB_DTYPE_Q4_1}},
+    {SMOL, LB__OP_linear, linear, {8, 576, 1536, LB_DTYPE_Q4_1}},
     {SMOL, LB__OP_linear, linear, {4, 576, 1536, LB_DTYPE_Q4_1}},
     {SMOL, LB__OP_linear, linear, {1, 576, 1536, LB_DTYPE_Q4_1}},
     {SMOL, LB__OP_linear, linear, {1, 576, 49152, LB_DTYPE_F32}},

@@ -68,7 +68,7 @@ class Limbeck:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def convert(self, source, target, kind=None):
-        self.run("convert", source, target, *(["--type", kind] if kind else []))
+        self.run("convert", source, target, "--json", *(["--type", kind] if kind else []))
 
     def logits(self, model, sequences, vocab):
         """The top of the whole vocabulary plus logsumexp is the logits."""
