@@ -153,8 +153,7 @@ static lb_status build_trie(lb__added_tokens *list, bool normalized, lb_error *e
     if (keys[n].size > 0) starts[(unsigned char)keys[n++].bytes[0]] = true;
   }
   lb__trie *trie = normalized ? &list->normalized : &list->raw;
-  if (n > 0 && !lb__trie_build(trie, keys, n))
-    st = lb__fail_nomem(err, "added tokens");
+  if (n > 0 && !lb__trie_build(trie, keys, n)) st = lb__fail_nomem(err, "added tokens");
   lb__free(keys);
   return st;
 }
@@ -196,8 +195,10 @@ static bool is_forbidden(const lb__added_search *search, size_t start, size_t en
   size_t low = 0, high = search->n_forbidden; /* the first range that ends behind `start` */
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (search->forbidden[middle].end <= start) low = middle + 1;
-    else high = middle;
+    if (search->forbidden[middle].end <= start)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < search->n_forbidden && search->forbidden[low].start < end;
 }
@@ -208,7 +209,8 @@ static bool is_known(const lb__added_search *search, const lb__added_token *t) {
   return !t->normalized || search->with_normalized_special;
 }
 
-/* The longest token at text[at], or NULL. With forbidden ranges: the longest that may stand there. */
+/* The longest token at text[at], or NULL. With forbidden ranges: the longest that may stand there.
+ */
 static const lb__added_token *longest_at(const lb__added_search *search, const char *text,
                                          size_t size, size_t at, size_t *end) {
   const lb__trie *trie = search->normalized ? &search->tokens->normalized : &search->tokens->raw;
@@ -234,8 +236,8 @@ static bool is_word_at(const char *text, size_t at) {
 
 static bool stands_alone(const char *text, size_t size, size_t start, size_t end) {
   size_t before;
-  if (start > 0 && (lb__unicode_class(lb__unicode(), lb__utf8_before(text, start, &before)) &
-                    LB__UC_WORD))
+  if (start > 0 &&
+      (lb__unicode_class(lb__unicode(), lb__utf8_before(text, start, &before)) & LB__UC_WORD))
     return false;
   return end == size || !is_word_at(text, end);
 }
@@ -244,8 +246,8 @@ const lb__added_token *lb__added_tokens_next(const lb__added_search *search, con
                                              size_t size, size_t *position, size_t floor,
                                              size_t *start, size_t *end) {
   const lb__trie *trie = search->normalized ? &search->tokens->normalized : &search->tokens->raw;
-  const bool *starts = search->normalized ? search->tokens->starts_normalized
-                                          : search->tokens->starts_raw;
+  const bool *starts =
+      search->normalized ? search->tokens->starts_normalized : search->tokens->starts_raw;
   if (trie->nodes == NULL) return NULL;
   for (size_t at = *position; at < size; at++) {
     if (!starts[(unsigned char)text[at]]) continue;

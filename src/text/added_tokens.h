@@ -23,9 +23,9 @@ typedef struct lb__added_token {
 typedef struct lb__added_tokens {
   lb__added_token *items;
   size_t n, capacity;
-  lb__map by_text;     /* text -> index into items */
-  int32_t max_id;      /* -1: none */
-  int32_t *index_of_id;/* [n_ids] index into items, -1 */
+  lb__map by_text;      /* text -> index into items */
+  int32_t max_id;       /* -1: none */
+  int32_t *index_of_id; /* [n_ids] index into items, -1 */
   size_t n_ids;
   lb__trie raw, normalized; /* value = index into items */
   bool starts_raw[256], starts_normalized[256];
@@ -52,13 +52,11 @@ const lb__added_token *lb__added_tokens_find(const lb__added_tokens *list, const
 /* Which tokens a search may find. */
 typedef struct lb__added_search {
   const lb__added_tokens *tokens;
-  bool normalized;      /* the tokens of the second pass, else those of the first */
+  bool normalized;              /* the tokens of the second pass, else those of the first */
   bool with_normalized_special; /* first pass also finds these: see lb_tokenizer_encode_spans */
-  bool ignore_special;  /* special tokens are ordinary text */
+  bool ignore_special;          /* special tokens are ordinary text */
   /* No special token may touch these bytes of the text; sorted, disjoint. */
-  const struct lb__byte_range {
-    size_t start, end;
-  } *forbidden;
+  const struct lb__byte_range { size_t start, end; } * forbidden;
   size_t n_forbidden;
 } lb__added_search;
 

@@ -20,7 +20,9 @@ bool lb__ids_append(lb__ids *ids, const int32_t *items, size_t n) {
   return true;
 }
 
-bool lb__ids_add(lb__ids *ids, int32_t id) { return lb__ids_append(ids, &id, 1); }
+bool lb__ids_add(lb__ids *ids, int32_t id) {
+  return lb__ids_append(ids, &id, 1);
+}
 
 /* ---- the merge table ---- */
 
@@ -62,7 +64,9 @@ static lb_status build_table(lb__bpe *bpe, lb_error *err) {
 }
 
 /* For messages: the start of a text that has no NUL at its end. */
-static int shown(size_t size) { return size < 60 ? (int)size : 60; }
+static int shown(size_t size) {
+  return size < 60 ? (int)size : 60;
+}
 
 lb_status lb__bpe_add_merge(lb__bpe *bpe, const char *left, size_t left_size, const char *right,
                             size_t right_size, lb_error *err) {
@@ -205,7 +209,9 @@ typedef struct starter {
   bool fits;
 } starter;
 
-static void emit(starter *st, int32_t id) { st->fits = st->fits && lb__ids_add(st->out, id); }
+static void emit(starter *st, int32_t id) {
+  st->fits = st->fits && lb__ids_add(st->out, id);
+}
 
 static void flush_unk(starter *st, int32_t unk) {
   if (st->pending_unk) emit(st, unk);
@@ -244,8 +250,8 @@ static lb_status start_symbol(starter *st, int32_t id, const char *text, size_t 
                               lb_error *err) {
   if (id < 0) return start_unknown(st, text, size, err);
   if (st->pending_unk)
-    flush_unk(st, lb__vocabulary_find(st->bpe->vocabulary, st->bpe->unk_token,
-                                      st->bpe->unk_token_size));
+    flush_unk(
+        st, lb__vocabulary_find(st->bpe->vocabulary, st->bpe->unk_token, st->bpe->unk_token_size));
   emit(st, id);
   return LB_OK;
 }
@@ -416,17 +422,25 @@ static lb_status merge_long(const lb__bpe *bpe, lb__bpe_scratch *s, lb__ids *ids
 
 /* ---- one piece ---- */
 
-/* The token that is the whole piece, or -1. */
-static int32_t find_whole(const lb__bpe *bpe, lb__bpe_scratch *s, const char *piece, size_t size) {
-  if (!bpe->reads_bytes) return lb__vocabulary_find(bpe->vocabulary, piece, size);
-  if (!lb__grow(&s->text, &s->text_capacity, 2 * size, 1)) return -1;
-  return lb__vocabulary_find(bpe->vocabulary, s->text, lb__bytes_to_alphabet(s->text, piece, size));
+/* The token that is the whole piece; *id is -1 when there is none. */
+static lb_status find_whole(const lb__bpe *bpe, lb__bpe_scratch *s, const char *piece, size_t size,
+                            int32_t *id, lb_error *err) {
+  const char *text = piece;
+  if (bpe->reads_bytes) {
+    if (!lb__grow(&s->text, &s->text_capacity, 2 * size, 1)) return lb__fail_nomem(err, "tokens");
+    size = lb__bytes_to_alphabet(s->text, piece, size);
+    text = s->text;
+  }
+  *id = lb__vocabulary_find(bpe->vocabulary, text, size);
+  return LB_OK;
 }
 
 static lb_status encode_uncached(const lb__bpe *bpe, lb__bpe_scratch *s, const char *piece,
                                  size_t size, lb__ids *ids, lb_error *err) {
   if (bpe->ignore_merges) {
-    int32_t whole = find_whole(bpe, s, piece, size);
+    int32_t whole;
+    lb_status found = find_whole(bpe, s, piece, size, &whole, err);
+    if (found != LB_OK) return found;
     if (whole >= 0) return lb__ids_add(ids, whole) ? LB_OK : lb__fail_nomem(err, "tokens");
   }
   lb_status st = start_piece(bpe, s, piece, size, err);

@@ -51,8 +51,8 @@ lb_status lb__charsmap_init(lb__charsmap *map, const char *base64, size_t size, 
   map->n_units = load_u32(bytes) / 4;
   map->replacements_size = n - 4 - map->n_units * 4;
   map->units = lb__alloc_array(map->n_units + 1, sizeof *map->units);
-  map->replacements = lb__strndup((const char *)bytes + 4 + map->n_units * 4,
-                                  map->replacements_size);
+  map->replacements =
+      lb__strndup((const char *)bytes + 4 + map->n_units * 4, map->replacements_size);
   st = map->units != NULL && map->replacements != NULL ? LB_OK : lb__fail_nomem(err, path);
   for (size_t i = 0; st == LB_OK && i < map->n_units; i++)
     map->units[i] = load_u32(bytes + 4 + i * 4);
@@ -67,7 +67,9 @@ void lb__charsmap_deinit(lb__charsmap *map) {
   *map = (lb__charsmap){0};
 }
 
-static uint32_t unit_offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
+static uint32_t unit_offset(uint32_t unit) {
+  return (unit >> 10) << ((unit & (1u << 9)) >> 6);
+}
 
 /* The replacement of the shortest prefix of text that has one, or NULL. */
 static const char *find(const lb__charsmap *map, const char *text, size_t size) {
@@ -97,8 +99,10 @@ static void apply_to_grapheme(const lb__charsmap *map, lb__buf *out, const char 
   for (size_t i = 0; i < size;) {
     size_t length = lb__utf8_length((unsigned char)text[i]);
     const char *one = find(map, text + i, length);
-    if (one != NULL) lb__buf_add_text(out, one);
-    else lb__buf_add(out, text + i, length);
+    if (one != NULL)
+      lb__buf_add_text(out, one);
+    else
+      lb__buf_add(out, text + i, length);
     i += length;
   }
 }

@@ -66,7 +66,8 @@ lb_status lb__config_pattern(lb__pattern *pattern, const json_t *part, const cha
 
 lb_status lb__config_unknown(const char *what, const char *type, const char *known,
                              const char *path, lb_error *err) {
-  return lb__fail(err, LB_E_UNSUPPORTED, "%s: unknown %s '%s' (known: %s)", path, what, type, known);
+  return lb__fail(err, LB_E_UNSUPPORTED, "%s: unknown %s '%s' (known: %s)", path, what, type,
+                  known);
 }
 
 /* Depth is bounded by the JSON reader's own cap. */

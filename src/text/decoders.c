@@ -13,13 +13,12 @@ struct lb__decoder {
   lb__pattern pattern; /* REPLACE */
   char *text;          /* content, replacement, suffix, prefix */
   size_t text_size;
-  size_t start, stop;  /* STRIP */
-  bool drops_first;    /* METASPACE: marks of the first token vanish */
-  bool cleanup;        /* WORD_PIECE */
+  size_t start, stop; /* STRIP */
+  bool drops_first;   /* METASPACE: marks of the first token vanish */
+  bool cleanup;       /* WORD_PIECE */
 };
 
-#define KNOWN                                                                                      \
-  "Sequence ByteLevel Replace ByteFallback Fuse Strip Metaspace BPEDecoder WordPiece"
+#define KNOWN "Sequence ByteLevel Replace ByteFallback Fuse Strip Metaspace BPEDecoder WordPiece"
 
 /* ---- configuration ---- */
 
@@ -58,8 +57,8 @@ static lb_status set_metaspace(lb__decoder *d, const json_t *part, const char *p
   return st;
 }
 
-static lb_status compile_one(lb__decoder *d, const char *type, const json_t *part,
-                             const char *path, lb_error *err) {
+static lb_status compile_one(lb__decoder *d, const char *type, const json_t *part, const char *path,
+                             lb_error *err) {
   if (strcmp(type, "ByteLevel") == 0) {
     d->kind = BYTE_LEVEL;
   } else if (strcmp(type, "ByteFallback") == 0) {
@@ -118,10 +117,10 @@ void lb__decoders_deinit(lb__decoders *list) {
 
 typedef struct step_state {
   const lb__decoder *decoder;
-  lb__buf token;  /* the token that is coming in */
-  lb__buf held;   /* an unfinished character; a run of bytes; a tail that may be cut; a token */
+  lb__buf token; /* the token that is coming in */
+  lb__buf held;  /* an unfinished character; a run of bytes; a tail that may be cut; a token */
   size_t n_tokens;
-  size_t n_cut;   /* STRIP: characters cut from the front of this token */
+  size_t n_cut; /* STRIP: characters cut from the front of this token */
   bool cutting, open;
 } step_state;
 
@@ -134,6 +133,12 @@ struct lb__decoding {
   lb_status status;
   lb_error *err;
 };
+
+/* Empties a buffer; that an append to it failed is not forgotten. */
+static void clear(lb__decoding *d, lb__buf *b) {
+  if (b->failed) d->status = lb__buf_check(b, "decoded text", d->err);
+  lb__buf_clear(b);
+}
 
 static void send_begin(lb__decoding *d, size_t step);
 static void send_bytes(lb__decoding *d, size_t step, const char *bytes, size_t size);
@@ -178,8 +183,10 @@ static void byte_level_token(lb__decoding *d, size_t step, const char *text, siz
     return;
   }
   size_t n;
-  if (lb__alphabet_to_bytes(bytes, &n, text, size)) lb__buf_add(held, bytes, n);
-  else lb__buf_add(held, text, size);
+  if (lb__alphabet_to_bytes(bytes, &n, text, size))
+    lb__buf_add(held, bytes, n);
+  else
+    lb__buf_add(held, text, size);
   if (bytes != small) lb__free(bytes);
   if (held->size > 0) send_characters(d, step, false);
 }
@@ -219,10 +226,11 @@ static int named_byte(const char *text, size_t size) {
 static void flush_bytes(lb__decoding *d, size_t step) {
   lb__buf *held = &d->steps[step].held;
   if (held->size == 0) return;
-  if (lb__utf8_valid(held->bytes, held->size)) send_token(d, step + 1, held->bytes, held->size);
+  if (lb__utf8_valid(held->bytes, held->size))
+    send_token(d, step + 1, held->bytes, held->size);
   else
     for (size_t i = 0; i < held->size; i++) send_token(d, step + 1, REPLACEMENT, 3);
-  lb__buf_clear(held);
+  clear(d, held);
 }
 
 static void byte_fallback_token(lb__decoding *d, size_t step, const char *text, size_t size) {
@@ -239,8 +247,8 @@ static void metaspace_token(lb__decoding *d, size_t step, const char *text, size
   const step_state *s = &d->steps[step];
   bool drops = s->decoder->drops_first && s->n_tokens == 1;
   lb__matches m = {.text = text, .size = size};
-  lb__pattern mark = {.kind = LB__PATTERN_STRING, .string = s->decoder->text,
-                      .string_size = s->decoder->text_size};
+  lb__pattern mark = {
+      .kind = LB__PATTERN_STRING, .string = s->decoder->text, .string_size = s->decoder->text_size};
   m.pattern = &mark;
   size_t previous = 0, start, end;
   bool found;
@@ -257,8 +265,8 @@ static void metaspace_token(lb__decoding *d, size_t step, const char *text, size
 /* The suffix is a space inside the text and nothing at its end: one token is held back. */
 static void send_without_suffix(lb__decoding *d, size_t step, bool last) {
   step_state *s = &d->steps[step];
-  lb__pattern suffix = {.kind = LB__PATTERN_STRING, .string = s->decoder->text,
-                        .string_size = s->decoder->text_size};
+  lb__pattern suffix = {
+      .kind = LB__PATTERN_STRING, .string = s->decoder->text, .string_size = s->decoder->text_size};
   lb__matches m = {.pattern = &suffix, .text = lb__buf_text(&s->held), .size = s->held.size};
   size_t previous = 0, start, end;
   bool found;
@@ -270,30 +278,33 @@ static void send_without_suffix(lb__decoding *d, size_t step, bool last) {
   }
   send_bytes(d, step + 1, m.text + previous, m.size - previous);
   send_end(d, step + 1);
-  lb__buf_clear(&s->held);
+  clear(d, &s->held);
 }
 
 /* What transformers calls clean_up_tokenization, applied to one token. */
 static void clean_up(lb__buf *out, const char *text, size_t size) {
-  static const char *const pairs[][2] = {{" .", "."},     {" ?", "?"},     {" !", "!"},
-                                         {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
-                                         {" 'm", "'m"},   {" do not", " don't"},
-                                         {" 's", "'s"},   {" 've", "'ve"}, {" 're", "'re"}};
+  static const char *const pairs[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
+                                         {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
+                                         {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
+                                         {" 've", "'ve"}, {" 're", "'re"}};
   lb__buf from;
   lb__buf_init(&from, LB__TEXT_MAX);
   lb__buf_add(out, text, size);
   for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
     lb__buf_clear(&from);
-    lb__buf_add(&from, lb__buf_text(out), out->size);
+    if (!lb__buf_add(&from, lb__buf_text(out), out->size)) break; /* `out` stays whole */
     lb__buf_clear(out);
     size_t wanted = strlen(pairs[p][0]);
     for (size_t i = 0; i < from.size;) {
       bool hit = from.size - i >= wanted && memcmp(from.bytes + i, pairs[p][0], wanted) == 0;
-      if (hit) lb__buf_add_text(out, pairs[p][1]);
-      else lb__buf_add_char(out, from.bytes[i]);
+      if (hit)
+        lb__buf_add_text(out, pairs[p][1]);
+      else
+        lb__buf_add_char(out, from.bytes[i]);
       i += hit ? wanted : 1;
     }
   }
+  out->failed = out->failed || from.failed;
   lb__buf_deinit(&from);
 }
 
@@ -310,21 +321,26 @@ static void word_piece_token(lb__decoding *d, size_t step, const char *text, siz
   if (s->decoder->cleanup) clean_up(&clean, lb__buf_text(&whole), whole.size);
   const lb__buf *result = s->decoder->cleanup ? &clean : &whole;
   send_token(d, step + 1, lb__buf_text(result), result->size);
+  clear(d, &whole);
+  clear(d, &clean);
   lb__buf_deinit(&whole);
   lb__buf_deinit(&clean);
 }
 
-/* ---- Strip works on the stream: it cuts at the front, and holds back a tail that it may cut ---- */
+/* ---- Strip works on the stream: it cuts at the front, and holds back a tail that it may cut ----
+ */
 
 static void strip_bytes(lb__decoding *d, size_t step, const char *bytes, size_t size) {
   step_state *s = &d->steps[step];
   const lb__decoder *decoder = s->decoder;
   size_t i = 0, n = decoder->text_size;
   while (i < size && s->cutting) {
-    bool hit = s->n_cut < decoder->start && size - i >= n &&
-               memcmp(bytes + i, decoder->text, n) == 0;
-    if (!hit) s->cutting = false;
-    else i += n, s->n_cut++;
+    bool hit =
+        s->n_cut < decoder->start && size - i >= n && memcmp(bytes + i, decoder->text, n) == 0;
+    if (!hit)
+      s->cutting = false;
+    else
+      i += n, s->n_cut++;
   }
   if (decoder->stop == 0) {
     send_bytes(d, step + 1, bytes + i, size - i);
@@ -391,8 +407,8 @@ static void send_end(lb__decoding *d, size_t step) {
   size_t size = s->token.size;
   switch (s->decoder->kind) {
   case FUSE: break; /* its one end comes when the chain finishes */
-  case STRIP: /* what is held back is the content, at the end of the token: cut */
-    lb__buf_clear(&s->held);
+  case STRIP:       /* what is held back is the content, at the end of the token: cut */
+    clear(d, &s->held);
     send_end(d, step + 1);
     break;
   case BYTE_LEVEL: byte_level_token(d, step, text, size); break;
@@ -402,7 +418,7 @@ static void send_end(lb__decoding *d, size_t step) {
   case WORD_PIECE: word_piece_token(d, step, text, size); break;
   case BPE_SUFFIX: lb__buf_add(&s->held, text, size); break;
   }
-  lb__buf_clear(&s->token);
+  clear(d, &s->token);
 }
 
 /* ---- from outside ---- */
@@ -474,4 +490,6 @@ lb_status lb__decoding_finish(lb__decoding *d, lb_error *err) {
   return check(d, err);
 }
 
-lb__buf *lb__decoding_output(lb__decoding *d) { return &d->out; }
+lb__buf *lb__decoding_output(lb__decoding *d) {
+  return &d->out;
+}

@@ -94,7 +94,10 @@ lb_status lb__json_string(lb__json_cursor *c, const char **text, size_t *size, l
     if (*end == '"') break;
     if (*end != '\\') return lb__json_fail(c, "a string without control characters", err);
     c->at++;
-    if (!escape(c)) return lb__json_fail(c, "a valid escape", err);
+    if (!escape(c)) {
+      lb_status st = lb__buf_check(&c->text, c->name, err);
+      return st != LB_OK ? st : lb__json_fail(c, "a valid escape", err);
+    }
   }
   c->at++;
   *text = lb__buf_text(&c->text);

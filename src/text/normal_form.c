@@ -1,5 +1,6 @@
 /* normal_form.c - see normal_form.h. The text is cut at characters that never change and never join
- * with what stands before them; what lies between two such cuts is decomposed, ordered and composed. */
+ * with what stands before them; what lies between two such cuts is decomposed, ordered and
+ * composed. */
 #include "normal_form.h"
 
 #include "base/fail.h"
@@ -22,8 +23,8 @@ static void mark_unstable(uint32_t c) {
 static int decompose(utf8proc_int32_t out[32], uint32_t c, bool compatible) {
   int boundary = 0;
   int options = UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
-  utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, out, 32,
-                                               (utf8proc_option_t)options, &boundary);
+  utf8proc_ssize_t n =
+      utf8proc_decompose_char((utf8proc_int32_t)c, out, 32, (utf8proc_option_t)options, &boundary);
   return n > 32 ? 32 : (int)n;
 }
 
@@ -37,11 +38,12 @@ static void find_unstable(void) {
     int n = decompose(parts, c, false);
     for (int i = 1; i < n; i++) mark_unstable((uint32_t)parts[i]);
     if (n == 1 && parts[0] == (utf8proc_int32_t)c) continue;
-    utf8proc_ssize_t left = utf8proc_normalize_utf32(
-        parts, n, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    utf8proc_ssize_t left =
+        utf8proc_normalize_utf32(parts, n, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
     if (left != 1 || parts[0] != (utf8proc_int32_t)c) mark_unstable(c);
   }
-  for (uint32_t c = 0x1161; c <= 0x11C2; c++) mark_unstable(c); /* Hangul vowels, final consonants */
+  for (uint32_t c = 0x1161; c <= 0x11C2; c++)
+    mark_unstable(c); /* Hangul vowels, final consonants */
 }
 
 /* True when c stays as it is and nothing before it can join with it. Other forms than NFC have no

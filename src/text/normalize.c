@@ -7,16 +7,7 @@
 #include "normal_form.h"
 
 struct lb__normalizer {
-  enum {
-    FORM,
-    LOWERCASE,
-    STRIP,
-    STRIP_ACCENTS,
-    REPLACE,
-    PREPEND,
-    PRECOMPILED,
-    BYTE_LEVEL
-  } kind;
+  enum { FORM, LOWERCASE, STRIP, STRIP_ACCENTS, REPLACE, PREPEND, PRECOMPILED, BYTE_LEVEL } kind;
   lb__normal_form form;
   bool strip_left, strip_right;
   lb__pattern pattern;
@@ -48,14 +39,18 @@ static lb_status compile_one(lb__normalizer *n, const char *type, const json_t *
     n->form = (lb__normal_form){.compose = i % 2 == 1, .compatible = i >= 2};
     return LB_OK;
   }
-  if (strcmp(type, "Lowercase") == 0) n->kind = LOWERCASE;
-  else if (strcmp(type, "StripAccents") == 0) n->kind = STRIP_ACCENTS;
-  else if (strcmp(type, "ByteLevel") == 0) n->kind = BYTE_LEVEL;
+  if (strcmp(type, "Lowercase") == 0)
+    n->kind = LOWERCASE;
+  else if (strcmp(type, "StripAccents") == 0)
+    n->kind = STRIP_ACCENTS;
+  else if (strcmp(type, "ByteLevel") == 0)
+    n->kind = BYTE_LEVEL;
   else if (strcmp(type, "Strip") == 0) {
     n->kind = STRIP;
     n->strip_left = n->strip_right = true;
     st = lb__json_get_bool(&n->strip_left, part, "strip_left", false, path, err);
-    return st != LB_OK ? st : lb__json_get_bool(&n->strip_right, part, "strip_right", false, path, err);
+    return st != LB_OK ? st
+                       : lb__json_get_bool(&n->strip_right, part, "strip_right", false, path, err);
   } else if (strcmp(type, "Replace") == 0) {
     n->kind = REPLACE;
     st = lb__config_pattern(&n->pattern, part, "pattern", path, err);
@@ -161,8 +156,10 @@ static void strip_accents(lb__rewriting *r, lb__buf *out) {
   while (p < end) {
     const unsigned char *at = p;
     bool accent = (lb__unicode_class(t, lb__utf8_next(&p)) & LB__UC_ACCENT) != 0;
-    if (!accent) lb__buf_add(out, at, (size_t)(p - at));
-    else if (at == begin) r->at_origin = false;
+    if (!accent)
+      lb__buf_add(out, at, (size_t)(p - at));
+    else if (at == begin)
+      r->at_origin = false;
   }
 }
 

@@ -21,8 +21,8 @@ typedef struct lb__rewriting {
   const char *text;
   size_t size;
   lb__buf buffers[2];
-  int current;     /* the buffer that the next change writes into */
-  bool at_origin;  /* the first byte still stands for the first byte of the whole input */
+  int current;    /* the buffer that the next change writes into */
+  bool at_origin; /* the first byte still stands for the first byte of the whole input */
 } lb__rewriting;
 #define LB__TEXT_MAX ((size_t)1 << 30)
 

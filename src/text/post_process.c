@@ -16,7 +16,8 @@ static lb_status add_special(lb__ids *template, const json_t *part, const json_t
   const char *name;
   lb_status st = lb__json_get_string(&name, special, "id", true, path, err);
   if (st != LB_OK) return st;
-  const json_t *ids = json_object_get(json_object_get(json_object_get(part, "special_tokens"), name), "ids");
+  const json_t *ids =
+      json_object_get(json_object_get(json_object_get(part, "special_tokens"), name), "ids");
   if (!json_is_array(ids))
     return lb__fail(err, LB_E_FORMAT, "%s: special_tokens has no ids for '%s'", path, name);
   for (size_t i = 0; i < json_array_size(ids) && st == LB_OK; i++) {

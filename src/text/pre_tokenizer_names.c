@@ -10,12 +10,12 @@
 #define BYTES_BY_REGEX                                                                             \
   "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}"
 #define SPLIT(regex)                                                                               \
-  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex                                             \
+  "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex                                            \
   "\"},\"behavior\":\"Isolated\",\"invert\":false}"
 #define SEQUENCE(parts) "{\"type\":\"Sequence\",\"pretokenizers\":[" parts "]}"
-#define DIGITS "{\"type\":\"Digits\",\"individual_digits\":true}"
-#define NFC "{\"type\":\"NFC\"}"
-#define NONE "null"
+#define DIGITS          "{\"type\":\"Digits\",\"individual_digits\":true}"
+#define NFC             "{\"type\":\"NFC\"}"
+#define NONE            "null"
 
 /* Patterns as they stand in JSON: every backslash doubled, quotes escaped; then once more for C. */
 #define ENGLISH "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -25,26 +25,31 @@
 #define UPPER "[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
 #define LOWER "[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
 #define O200K(digits)                                                                              \
-  "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "*" LOWER "+" ENGLISH "?|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER   \
-  "+" LOWER "*" ENGLISH "?|" digits                                                                \
+  "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "*" LOWER "+" ENGLISH                                     \
+  "?|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" UPPER "+" LOWER "*" ENGLISH "?|" digits                       \
   "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define THREE_DIGITS "\\\\p{N}{1,3}"
-#define ONE_DIGIT "\\\\p{N}"
+#define ONE_DIGIT    "\\\\p{N}"
 #define DEEPSEEK_WORDS                                                                             \
-  "[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?"  \
+  "[!\\\"#$%&'()*+,\\\\-./"                                                                        \
+  ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?"                  \
   "[\\\\p{L}\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\r\\n]*|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define EAST_ASIAN "[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+"
 
 static const lb__pre_tokenizer_row rows[] = {
-    {"gpt-2", " default phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe exaone4 mpt olmo jais gpt2 ",
+    {"gpt-2",
+     " default phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat roberta-bpe exaone4 mpt olmo "
+     "jais gpt2 ",
      NONE, BYTES_BY_REGEX, false},
     {"llama-bpe", " llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 ", NONE,
      SEQUENCE(SPLIT(LLAMA3(THREE_DIGITS)) "," BYTES), true},
-    {"qwen2", " deepseek-r1-qwen megrez ", NFC, SEQUENCE(SPLIT(LLAMA3(ONE_DIGIT)) "," BYTES), false},
-    {"smollm", " starcoder refact command-r codeshell ", NONE,
-     SEQUENCE(DIGITS "," BYTES_BY_REGEX), false},
+    {"qwen2", " deepseek-r1-qwen megrez ", NFC, SEQUENCE(SPLIT(LLAMA3(ONE_DIGIT)) "," BYTES),
+     false},
+    {"smollm", " starcoder refact command-r codeshell ", NONE, SEQUENCE(DIGITS "," BYTES_BY_REGEX),
+     false},
     {"deepseek-v3", " hunyuan-dense ", "{\"type\":\"Sequence\",\"normalizers\":[]}",
-     SEQUENCE(SPLIT(THREE_DIGITS) "," SPLIT(EAST_ASIAN) "," SPLIT(DEEPSEEK_WORDS) "," BYTES), false},
+     SEQUENCE(SPLIT(THREE_DIGITS) "," SPLIT(EAST_ASIAN) "," SPLIT(DEEPSEEK_WORDS) "," BYTES),
+     false},
     {"dbrx", " smaug-bpe ", NONE, SEQUENCE(SPLIT(LLAMA3(THREE_DIGITS)) "," BYTES), false},
     {"stablelm2", " olmo2 hunyuan ", NFC, SEQUENCE(SPLIT(LLAMA3(ONE_DIGIT)) "," BYTES), false},
     {"gpt-4o", " llama4 ", NONE, SEQUENCE(SPLIT(O200K(THREE_DIGITS)) "," BYTES), false},
@@ -73,12 +78,12 @@ const lb__pre_tokenizer_row *lb__pre_tokenizer_find(const char *name) {
 static json_t *parse(const char *text) {
   json_t *value = NULL;
   return lb__json_parse(&value, text, strlen(text), "pre-tokenizer table", NULL) == LB_OK ? value
-                                                                                         : NULL;
+                                                                                          : NULL;
 }
 
 lb_status lb__pre_tokenizer_config(json_t **out, const lb__pre_tokenizer_row *row, lb_error *err) {
-  static const char rest[] =
-      "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,\"use_regex\":true}";
+  static const char rest[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":"
+                             "false,\"use_regex\":true}";
   *out = json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:o, s:o,"
                    " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:n, s:n}}",
                    "version", "1.0", "truncation", "padding", "added_tokens", "normalizer",
@@ -107,29 +112,35 @@ static json_t *simplify(json_t *part, const char *list_key) {
   return only;
 }
 
-static bool same_pipeline(const json_t *config, const lb__pre_tokenizer_row *row) {
-  static const char *const keys[][2] = {{"normalizer", "normalizers"},
-                                        {"pre_tokenizer", "pretokenizers"}};
-  bool same = true;
-  for (int i = 0; i < 2 && same; i++) {
-    json_t *found = json_object_get(config, keys[i][0]);
-    json_t *mine = simplify(found != NULL ? json_deep_copy(found) : json_null(), keys[i][1]);
-    json_t *theirs = simplify(parse(i == 0 ? row->normalizer : row->pre_tokenizer), keys[i][1]);
-    same = mine != NULL && theirs != NULL && json_equal(mine, theirs);
-    json_decref(mine);
-    json_decref(theirs);
-  }
-  return same;
+static lb_status compare_part(bool *same, const json_t *config, const char *key,
+                              const char *list_key, const char *row_text, lb_error *err) {
+  json_t *found = json_object_get(config, key);
+  json_t *mine = simplify(found != NULL ? json_deep_copy(found) : json_null(), list_key);
+  json_t *theirs = simplify(parse(row_text), list_key);
+  lb_status st = mine != NULL && theirs != NULL ? LB_OK : lb__fail_nomem(err, key);
+  if (st == LB_OK) *same = json_equal(mine, theirs);
+  json_decref(mine);
+  json_decref(theirs);
+  return st;
 }
 
-const lb__pre_tokenizer_row *lb__pre_tokenizer_identify(const json_t *config) {
+lb_status lb__pre_tokenizer_identify(const lb__pre_tokenizer_row **out, const json_t *config,
+                                     lb_error *err) {
   bool ignore_merges =
       json_is_true(json_object_get(json_object_get(config, "model"), "ignore_merges"));
-  const lb__pre_tokenizer_row *found = NULL;
+  *out = NULL;
   for (int i = 0; i < N_ROWS; i++) {
-    if (!same_pipeline(config, &rows[i])) continue;
-    if (rows[i].ignore_merges == ignore_merges) return &rows[i];
-    if (found == NULL) found = &rows[i];
+    bool same = false, same_normalizer = false;
+    lb_status st =
+        compare_part(&same, config, "pre_tokenizer", "pretokenizers", rows[i].pre_tokenizer, err);
+    if (st == LB_OK && same)
+      st = compare_part(&same_normalizer, config, "normalizer", "normalizers", rows[i].normalizer,
+                        err);
+    if (st != LB_OK) return st;
+    if (!same || !same_normalizer) continue;
+    bool exact = rows[i].ignore_merges == ignore_merges;
+    if (exact || *out == NULL) *out = &rows[i];
+    if (exact) break;
   }
-  return found;
+  return LB_OK;
 }

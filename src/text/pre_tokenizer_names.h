@@ -7,16 +7,17 @@
 
 typedef struct lb__pre_tokenizer_row {
   const char *name;
-  const char *aliases;      /* separated by spaces, with one before and behind; NULL: none */
-  const char *normalizer;   /* JSON */
-  const char *pre_tokenizer;/* JSON */
+  const char *aliases;       /* separated by spaces, with one before and behind; NULL: none */
+  const char *normalizer;    /* JSON */
+  const char *pre_tokenizer; /* JSON */
   bool ignore_merges;
 } lb__pre_tokenizer_row;
 
 /* NULL when no row has the name. */
 const lb__pre_tokenizer_row *lb__pre_tokenizer_find(const char *name);
-/* The row whose pipeline is that of a tokenizer.json, or NULL. */
-const lb__pre_tokenizer_row *lb__pre_tokenizer_identify(const json_t *config);
+/* The row whose pipeline is that of a tokenizer.json, or NULL in *out. @error LB_E_NOMEM */
+lb_status lb__pre_tokenizer_identify(const lb__pre_tokenizer_row **out, const json_t *config,
+                                     lb_error *err);
 /* "default gpt-2 llama-bpe ...". Static. */
 const char *lb__pre_tokenizer_known(void);
 

@@ -9,7 +9,7 @@ struct lb__pretokenizer {
   lb__pattern pattern; /* SPLIT; METASPACE: its replacement */
   lb__split_behavior behavior;
   bool invert;
-  bool add_prefix_space, use_regex; /* BYTE_LEVEL */
+  bool add_prefix_space, use_regex;      /* BYTE_LEVEL */
   enum { ALWAYS, FIRST, NEVER } prepend; /* METASPACE */
   bool split;
 };
@@ -38,8 +38,8 @@ static lb_status add_class_split(lb__pretokenizers *list, unsigned bits,
 
 static lb_status read_behavior(lb__split_behavior *out, const json_t *part, const char *path,
                                lb_error *err) {
-  static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious",
-                                      "MergedWithNext", "Contiguous"};
+  static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+                                      "Contiguous"};
   const char *name = NULL;
   lb_status st = lb__json_get_string(&name, part, "behavior", false, path, err);
   if (st != LB_OK || name == NULL) return st;
@@ -48,9 +48,8 @@ static lb_status read_behavior(lb__split_behavior *out, const json_t *part, cons
     *out = (lb__split_behavior)i;
     return LB_OK;
   }
-  return lb__config_unknown("behavior", name,
-                            "Removed Isolated MergedWithPrevious MergedWithNext Contiguous", path,
-                            err);
+  return lb__config_unknown(
+      "behavior", name, "Removed Isolated MergedWithPrevious MergedWithNext Contiguous", path, err);
 }
 
 static lb_status add_split(lb__pretokenizers *list, const json_t *part, const char *path,
@@ -70,7 +69,8 @@ static lb_status add_byte_level(lb__pretokenizers *list, const json_t *part, con
   step->add_prefix_space = step->use_regex = true;
   lb_status st =
       lb__json_get_bool(&step->add_prefix_space, part, "add_prefix_space", false, path, err);
-  return st != LB_OK ? st : lb__json_get_bool(&step->use_regex, part, "use_regex", false, path, err);
+  return st != LB_OK ? st
+                     : lb__json_get_bool(&step->use_regex, part, "use_regex", false, path, err);
 }
 
 static lb_status add_metaspace(lb__pretokenizers *list, const json_t *part, const char *path,
@@ -93,10 +93,14 @@ static lb_status add_metaspace(lb__pretokenizers *list, const json_t *part, cons
                     text);
   step->prepend = add_prefix_space ? ALWAYS : NEVER;
   if (scheme != NULL) {
-    if (strcmp(scheme, "always") == 0) step->prepend = ALWAYS;
-    else if (strcmp(scheme, "first") == 0) step->prepend = FIRST;
-    else if (strcmp(scheme, "never") == 0) step->prepend = NEVER;
-    else return lb__config_unknown("prepend_scheme", scheme, "always first never", path, err);
+    if (strcmp(scheme, "always") == 0)
+      step->prepend = ALWAYS;
+    else if (strcmp(scheme, "first") == 0)
+      step->prepend = FIRST;
+    else if (strcmp(scheme, "never") == 0)
+      step->prepend = NEVER;
+    else
+      return lb__config_unknown("prepend_scheme", scheme, "always first never", path, err);
   }
   step->behavior = LB__SPLIT_MERGED_WITH_NEXT;
   step->pattern.kind = LB__PATTERN_STRING;
@@ -252,8 +256,7 @@ static lb_status run_byte_level(lb__pieces *p, const lb__pretokenizer *step, boo
   static const lb__pattern gpt2 = {.kind = LB__PATTERN_SCANNER, .scanner = lb__scan_gpt2};
   lb_status st = LB_OK;
   if (step->add_prefix_space) st = rewrite_pieces(p, write_with_space, step, err);
-  if (st == LB_OK && step->use_regex)
-    st = split_pieces(p, &gpt2, LB__SPLIT_ISOLATED, false, err);
+  if (st == LB_OK && step->use_regex) st = split_pieces(p, &gpt2, LB__SPLIT_ISOLATED, false, err);
   if (st == LB_OK && !keeps_bytes) st = rewrite_pieces(p, write_alphabet, step, err);
   return st;
 }

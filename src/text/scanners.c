@@ -10,9 +10,8 @@ const char lb__pattern_gpt2[] =
 const char lb__pattern_llama3[] =
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" WHITE;
-const char lb__pattern_qwen2[] =
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" WHITE;
+const char lb__pattern_qwen2[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
+                                 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+" WHITE;
 
 typedef const unsigned char *position;
 
@@ -122,7 +121,8 @@ static inline position scan_llama3(const lb__unicode_table *t, position p, posit
     }
     return next;
   }
-  if ((following & LB__UC_LETTER) && !is_newline(*p)) return skip_while(t, after, end, LB__UC_LETTER);
+  if ((following & LB__UC_LETTER) && !is_newline(*p))
+    return skip_while(t, after, end, LB__UC_LETTER);
 
   /*  ?[^\s\p{L}\p{N}]+[\r\n]* */
   const unsigned known = LB__UC_SPACE | LB__UC_LETTER | LB__UC_NUMBER;

@@ -21,10 +21,10 @@ void lb__pattern_deinit(lb__pattern *p) {
 static void find_string(const lb__matches *m, bool *found, size_t *start, size_t *end) {
   const lb__pattern *p = m->pattern;
   if (p->string_size == 0 || m->size - m->position < p->string_size) return;
-  const char *at = p->string_size == 1
-                       ? memchr(m->text + m->position, p->string[0], m->size - m->position)
-                       : memmem(m->text + m->position, m->size - m->position, p->string,
-                                p->string_size);
+  const char *at =
+      p->string_size == 1
+          ? memchr(m->text + m->position, p->string[0], m->size - m->position)
+          : memmem(m->text + m->position, m->size - m->position, p->string, p->string_size);
   *found = at != NULL;
   if (!*found) return;
   *start = (size_t)(at - m->text);
@@ -48,19 +48,17 @@ static void find_class(const lb__matches *m, bool *found, size_t *start, size_t 
 static lb_status find_regex(lb__matches *m, bool *found, size_t *start, size_t *end,
                             lb_error *err) {
   while (m->position <= m->size) {
-    lb_status st = lb__regex_find(m->pattern->regex, m->text, m->size, m->position, found, start,
-                                  end, err);
+    lb_status st =
+        lb__regex_find(m->pattern->regex, m->text, m->size, m->position, found, start, end, err);
     if (st != LB_OK || !*found) return st;
     if (*end > *start || !m->has_last || m->last_end != *end) return LB_OK;
     *found = false;
-    m->position += m->position < m->size
-                       ? lb__utf8_length((unsigned char)m->text[m->position]) : 1;
+    m->position += m->position < m->size ? lb__utf8_length((unsigned char)m->text[m->position]) : 1;
   }
   return LB_OK;
 }
 
-lb_status lb__matches_next(lb__matches *m, bool *found, size_t *start, size_t *end,
-                           lb_error *err) {
+lb_status lb__matches_next(lb__matches *m, bool *found, size_t *start, size_t *end, lb_error *err) {
   *found = false;
   lb_status st = LB_OK;
   switch (m->pattern->kind) {
@@ -106,7 +104,9 @@ static lb_status find_cuts(lb__spans *cuts, const char *text, lb__span piece,
   return fits ? LB_OK : lb__fail_nomem(err, "pieces of text");
 }
 
-static bool is_match(lb__span cut) { return (cut.end & MATCH_BIT) != 0; }
+static bool is_match(lb__span cut) {
+  return (cut.end & MATCH_BIT) != 0;
+}
 
 /* Whether cut i continues the piece begun by the cut before it (or, for MERGED_WITH_NEXT, which
  * is the mirror image, the cut after it). */

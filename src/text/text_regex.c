@@ -2,18 +2,24 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text_regex.h"
 
-
 #include "base/fail.h"
 #include "base/memory.h"
 #include "unicode_class.h"
 
 #include <pcre2.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
-#define MAX_PATTERN (64 << 10)
-#define MATCH_LIMIT 1000000u    /* steps; and 50 more for every byte of the text */
+#define MAX_PATTERN    (64 << 10)
+#define MATCH_LIMIT    1000000u /* steps; and 50 more for every byte of the text */
 #define HEAP_LIMIT_KIB (64u << 10)
+
+/* What one match needs. A thread takes one that nobody uses and puts it back. */
+typedef struct match_space {
+  pcre2_match_data *data;
+  pcre2_match_context *context;
+} match_space;
+enum { MAX_SPACES = 16 };
 
 struct lb__regex {
   pcre2_general_context *general;
@@ -21,6 +27,7 @@ struct lb__regex {
   pcre2_code *code;
   bool jit;
   char where[96];
+  _Atomic(match_space *) spaces[MAX_SPACES];
 };
 
 static void *pcre2_alloc(size_t size, void *ctx) {
@@ -37,10 +44,10 @@ static void pcre2_release(void *p, void *ctx) {
  * of \w; Oniguruma knows Unicode 16. So \s, \w and \p{..} are spelled out as sets. ---- */
 
 #define SPACE_SET                                                                                  \
-  "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"           \
+  "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"      \
   "\\x{205f}\\x{3000}"
 #define WORD_SET                                                                                   \
-  "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}"            \
+  "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}"       \
   "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 
 typedef struct rewriter {
@@ -58,6 +65,12 @@ static bool put_set(rewriter *r, const char *set, bool negated) {
   return r->in_class || lb__buf_add_text(r->out, "]");
 }
 
+/* A set that lacks a part for want of memory must not become a pattern. */
+static void close_set(rewriter *r, lb__buf *set) {
+  r->out->failed = r->out->failed || set->failed;
+  lb__buf_deinit(set);
+}
+
 static void put_word_set(rewriter *r, bool negated) {
   lb__buf set;
   lb__buf_init(&set, MAX_PATTERN);
@@ -66,12 +79,13 @@ static void put_word_set(rewriter *r, bool negated) {
   for (size_t i = 0; i < sizeof newer / sizeof newer[0]; i++)
     lb__unicode_newer_ranges(&set, newer[i], strlen(newer[i]));
   if (!put_set(r, lb__buf_text(&set), negated)) lb__buf_add_text(r->out, "\\W");
-  lb__buf_deinit(&set);
+  close_set(r, &set);
 }
 
 /* \p{Name}, \P{Name}, \p{^Name}: p stands on the letter. */
 static void put_property(rewriter *r) {
-  const char *close = r->end - r->p > 1 && r->p[1] == '{' ? memchr(r->p, '}', (size_t)(r->end - r->p)) : NULL;
+  const char *close =
+      r->end - r->p > 1 && r->p[1] == '{' ? memchr(r->p, '}', (size_t)(r->end - r->p)) : NULL;
   bool negated = *r->p == 'P';
   if (close == NULL) {
     lb__buf_add_char(r->out, '\\');
@@ -86,12 +100,13 @@ static void put_property(rewriter *r) {
   lb__unicode_newer_ranges(&set, name, (size_t)(close - name));
   if (!put_set(r, lb__buf_text(&set), negated)) /* newer characters are not worth an error */
     lb__buf_printf(r->out, "\\P{%.*s}", (int)(close - name), name);
-  lb__buf_deinit(&set);
+  close_set(r, &set);
   r->p = close + 1;
 }
 
 static lb_status put_escape(rewriter *r, const char *where, lb_error *err) {
-  if (r->end - r->p < 2) return lb__fail(err, LB_E_FORMAT, "%s: pattern ends in a backslash", where);
+  if (r->end - r->p < 2)
+    return lb__fail(err, LB_E_FORMAT, "%s: pattern ends in a backslash", where);
   char c = *++r->p;
   if (c == 'p' || c == 'P') {
     put_property(r);
@@ -109,7 +124,7 @@ static lb_status put_escape(rewriter *r, const char *where, lb_error *err) {
     lb__buf_add_text(&set, "\\p{Nd}");
     lb__unicode_newer_ranges(&set, "Nd", 2);
     if (!put_set(r, lb__buf_text(&set), c == 'D')) lb__buf_add_text(r->out, "\\P{Nd}");
-    lb__buf_deinit(&set);
+    close_set(r, &set);
   } else if (c == 'h' || c == 'H') { /* a hexadecimal digit to Oniguruma, a blank to PCRE2 */
     if (!put_set(r, "0-9a-fA-F", c == 'H'))
       return lb__fail(err, LB_E_UNSUPPORTED, "%s: \\H inside [...] is not supported", where);
@@ -155,7 +170,8 @@ lb_status lb__regex_new(lb__regex **out, const char *pattern, size_t size, const
   lb__buf text;
   lb__buf_init(&text, (size_t)MAX_PATTERN * 32);
   lb__regex *regex = lb__new(sizeof *regex);
-  lb_status st = regex == NULL ? lb__fail_nomem(err, where) : rewrite(&text, pattern, size, where, err);
+  lb_status st =
+      regex == NULL ? lb__fail_nomem(err, where) : rewrite(&text, pattern, size, where, err);
   if (st != LB_OK) goto fail;
   snprintf(regex->where, sizeof regex->where, "%s", where);
   regex->general = pcre2_general_context_create(pcre2_alloc, pcre2_release, NULL);
@@ -169,6 +185,7 @@ lb_status lb__regex_new(lb__regex **out, const char *pattern, size_t size, const
   regex->code = pcre2_compile((PCRE2_SPTR)lb__buf_text(&text), text.size,
                               PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
                               &code, &offset, regex->compile);
+  if (regex->code == NULL && code == PCRE2_ERROR_HEAP_FAILED) goto nomem;
   if (regex->code == NULL) {
     PCRE2_UCHAR message[128];
     pcre2_get_error_message(code, message, sizeof message);
@@ -176,7 +193,9 @@ lb_status lb__regex_new(lb__regex **out, const char *pattern, size_t size, const
                   (const char *)message);
     goto fail;
   }
-  regex->jit = pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE) == 0;
+  code = pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
+  if (code == PCRE2_ERROR_NOMEMORY) goto nomem;
+  regex->jit = code == 0; /* else this CPU has none: the interpreter gives the same answers */
   lb__buf_deinit(&text);
   *out = regex;
   return LB_OK;
@@ -188,46 +207,34 @@ fail:
   return st;
 }
 
+static void free_space(match_space *space) {
+  if (space == NULL) return;
+  pcre2_match_data_free(space->data);
+  pcre2_match_context_free(space->context);
+  lb__free(space);
+}
+
 void lb__regex_free(lb__regex *regex) {
   if (regex == NULL) return;
+  for (size_t i = 0; i < MAX_SPACES; i++) free_space(atomic_load(&regex->spaces[i]));
   pcre2_code_free(regex->code);
   pcre2_compile_context_free(regex->compile);
   pcre2_general_context_free(regex->general);
   lb__free(regex);
 }
 
-/* ---- matching. Match data and context belong to the thread: patterns are shared. ---- */
+/* ---- matching ---- */
 
-typedef struct match_space {
-  pcre2_match_data *data;
-  pcre2_match_context *context;
-} match_space;
-
-static pthread_key_t space_key;
-static pthread_once_t space_once = PTHREAD_ONCE_INIT;
-
-static void free_space(void *p) {
-  match_space *space = p;
-  pcre2_match_data_free(space->data);
-  pcre2_match_context_free(space->context);
-  lb__free(space);
-}
-
-static void make_space_key(void) { pthread_key_create(&space_key, free_space); }
-
-static match_space *thread_space(void) {
-  pthread_once(&space_once, make_space_key);
-  match_space *space = pthread_getspecific(space_key);
-  if (space != NULL) return space;
-  pcre2_general_context *general = pcre2_general_context_create(pcre2_alloc, pcre2_release, NULL);
-  space = lb__new(sizeof *space);
-  if (space != NULL && general != NULL) {
-    space->data = pcre2_match_data_create(1, general);
-    space->context = pcre2_match_context_create(general);
+static match_space *take_space(lb__regex *regex) {
+  for (size_t i = 0; i < MAX_SPACES; i++) {
+    match_space *space = atomic_exchange(&regex->spaces[i], NULL);
+    if (space != NULL) return space;
   }
-  pcre2_general_context_free(general);
+  match_space *space = lb__new(sizeof *space);
   if (space == NULL) return NULL;
-  if (space->data == NULL || space->context == NULL || pthread_setspecific(space_key, space) != 0) {
+  space->data = pcre2_match_data_create(1, regex->general);
+  space->context = pcre2_match_context_create(regex->general);
+  if (space->data == NULL || space->context == NULL) {
     free_space(space);
     return NULL;
   }
@@ -235,28 +242,42 @@ static match_space *thread_space(void) {
   return space;
 }
 
-lb_status lb__regex_find(const lb__regex *regex, const char *text, size_t size, size_t from,
-                         bool *found, size_t *start, size_t *end, lb_error *err) {
-  *found = false;
-  match_space *space = thread_space();
-  if (space == NULL) return lb__fail_nomem(err, "regex match");
-  size_t limit = MATCH_LIMIT + (size < UINT32_MAX / 64 ? size * 50 : 50u * (UINT32_MAX / 64));
-  pcre2_set_match_limit(space->context, (uint32_t)limit);
-  int rc = regex->jit ? pcre2_jit_match(regex->code, (PCRE2_SPTR)text, size, from,
-                                        PCRE2_NO_UTF_CHECK, space->data, space->context)
-                      : pcre2_match(regex->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK,
-                                    space->data, space->context);
-  if (rc == PCRE2_ERROR_NOMATCH) return LB_OK;
-  if (rc == PCRE2_ERROR_NOMEMORY) return lb__fail_nomem(err, "regex match");
-  if (rc < 0) {
-    PCRE2_UCHAR message[128];
-    pcre2_get_error_message(rc, message, sizeof message);
-    return lb__fail(err, LB_E_LIMIT, "%s: the pattern cannot cope with this text at byte %zu: %s",
-                    regex->where, from, (const char *)message);
+static void return_space(lb__regex *regex, match_space *space) {
+  for (size_t i = 0; i < MAX_SPACES; i++) {
+    match_space *empty = NULL;
+    if (atomic_compare_exchange_strong(&regex->spaces[i], &empty, space)) return;
   }
-  const PCRE2_SIZE *at = pcre2_get_ovector_pointer(space->data);
-  *found = true;
-  *start = at[0];
-  *end = at[1];
-  return LB_OK;
+  free_space(space);
+}
+
+static int match(const lb__regex *regex, match_space *space, const char *text, size_t size,
+                 size_t from) {
+  size_t limit = MATCH_LIMIT + (size < UINT32_MAX / 64 ? size * 50 : 50u * (UINT32_MAX / 64));
+  pcre2_set_match_limit(space->context, limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX);
+  if (regex->jit)
+    return pcre2_jit_match(regex->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK,
+                           space->data, space->context);
+  return pcre2_match(regex->code, (PCRE2_SPTR)text, size, from, PCRE2_NO_UTF_CHECK, space->data,
+                     space->context);
+}
+
+lb_status lb__regex_find(lb__regex *regex, const char *text, size_t size, size_t from, bool *found,
+                         size_t *start, size_t *end, lb_error *err) {
+  *found = false;
+  match_space *space = take_space(regex);
+  if (space == NULL) return lb__fail_nomem(err, "regex match");
+  int rc = match(regex, space, text, size, from);
+  if (rc >= 0) {
+    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(space->data);
+    *found = true;
+    *start = at[0];
+    *end = at[1];
+  }
+  return_space(regex, space);
+  if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) return LB_OK;
+  if (rc == PCRE2_ERROR_NOMEMORY) return lb__fail_nomem(err, "regex match");
+  PCRE2_UCHAR message[128];
+  pcre2_get_error_message(rc, message, sizeof message);
+  return lb__fail(err, LB_E_LIMIT, "%s: the pattern cannot cope with this text at byte %zu: %s",
+                  regex->where, from, (const char *)message);
 }

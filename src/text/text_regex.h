@@ -16,8 +16,9 @@ lb_status lb__regex_new(lb__regex **out, const char *pattern, size_t size, const
                         lb_error *err);
 void lb__regex_free(lb__regex *regex);
 
-/* The first match at or after `from` in text[0..size) (valid UTF-8); *found false when none. */
-lb_status lb__regex_find(const lb__regex *regex, const char *text, size_t size, size_t from,
-                         bool *found, size_t *start, size_t *end, lb_error *err);
+/* The first match at or after `from` in text[0..size) (valid UTF-8); *found false when none.
+ * @thread any number at once: the pattern is not changed, only its pool of match memory */
+lb_status lb__regex_find(lb__regex *regex, const char *text, size_t size, size_t from, bool *found,
+                         size_t *start, size_t *end, lb_error *err);
 
 #endif

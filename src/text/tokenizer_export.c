@@ -53,8 +53,8 @@ static bool is_run_of_marks(const char *text, size_t size) {
 
 static bool fill_token(gguf_export *e, size_t id) {
   size_t size = 0;
-  const char *text = (int64_t)id < e->t->n_ids
-                         ? lb_tokenizer_token_text(e->t, (int32_t)id, &size) : NULL;
+  const char *text =
+      (int64_t)id < e->t->n_ids ? lb_tokenizer_token_text(e->t, (int32_t)id, &size) : NULL;
   if (text == NULL) {
     char pad[32];
     snprintf(pad, sizeof pad, "[PAD%zu]", id);
@@ -110,9 +110,12 @@ static void fill_scores(gguf_export *e) {
     if (e->scores[result] > 0) e->scores[result] = -next++;
   }
   for (size_t i = 0; i < e->n; i++) {
-    if (e->types[i] == TYPE_BYTE || e->types[i] == TYPE_UNKNOWN) e->scores[i] = 0;
-    else if (e->types[i] != TYPE_NORMAL) e->scores[i] = -1000;
-    else if (e->scores[i] > 0) e->scores[i] = -next++;
+    if (e->types[i] == TYPE_BYTE || e->types[i] == TYPE_UNKNOWN)
+      e->scores[i] = 0;
+    else if (e->types[i] != TYPE_NORMAL)
+      e->scores[i] = -1000;
+    else if (e->scores[i] > 0)
+      e->scores[i] = -next++;
   }
 }
 
@@ -192,19 +195,22 @@ static lb_status set_keys(lb__gguf_writer *w, gguf_export *e, const char *pre, l
 lb_status lb__tokenizer_set_gguf(lb__gguf_writer *w, const lb_tokenizer *t, size_t n_rows,
                                  lb_error *err) {
   if (t->is_unigram)
-    return lb__fail(err, LB_E_UNSUPPORTED, "tokenizer: Unigram vocabularies are not written to GGUF");
+    return lb__fail(err, LB_E_UNSUPPORTED,
+                    "tokenizer: Unigram vocabularies are not written to GGUF");
   if (n_rows < (size_t)t->n_ids)
     return lb__fail(err, LB_E_ARG, "tokenizer: %d ids, but the model has %zu embedding rows",
                     t->n_ids, n_rows);
   gguf_export e = {.t = t, .n = n_rows, .sentencepiece = t->bpe.byte_fallback};
-  const lb__pre_tokenizer_row *row =
-      e.sentencepiece ? NULL : lb__pre_tokenizer_identify(t->config);
+  const lb__pre_tokenizer_row *row = NULL;
+  lb_status st = e.sentencepiece ? LB_OK : lb__pre_tokenizer_identify(&row, t->config, err);
+  if (st != LB_OK) return st;
   if (row == NULL && !e.sentencepiece)
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "tokenizer: llama.cpp has no name for this normalizer and pre-tokenizer; it "
-                    "knows %s", lb__pre_tokenizer_known());
+                    "knows %s",
+                    lb__pre_tokenizer_known());
   lb__arena_init(&e.arena, 0);
-  lb_status st = set_keys(w, &e, row != NULL ? row->name : "default", err);
+  st = set_keys(w, &e, row != NULL ? row->name : "default", err);
   lb__free(e.tokens);
   lb__free(e.merges);
   lb__free(e.types);
@@ -220,8 +226,10 @@ static void add_json_string(lb__buf *out, const char *text, size_t size) {
   for (size_t i = 0; i < size; i++) {
     unsigned char c = (unsigned char)text[i];
     if (c == '"' || c == '\\') lb__buf_add_char(out, '\\');
-    if (c < 0x20) lb__buf_printf(out, "\\u%04x", c);
-    else lb__buf_add_char(out, (char)c);
+    if (c < 0x20)
+      lb__buf_printf(out, "\\u%04x", c);
+    else
+      lb__buf_add_char(out, (char)c);
   }
   lb__buf_add_char(out, '"');
 }
@@ -272,8 +280,10 @@ static void add_members(lb__buf *out, const json_t *object, const char *without)
     add_json_string(out, key, strlen(key));
     lb__buf_add_char(out, ':');
     char *text = lb__json_text(json_object_iter_value(i), 0);
-    if (text == NULL) out->failed = true;
-    else lb__buf_add_text(out, text);
+    if (text == NULL)
+      out->failed = true;
+    else
+      lb__buf_add_text(out, text);
     lb__free(text);
     lb__buf_add_char(out, ',');
   }
@@ -316,8 +326,10 @@ lb_status lb__tokenizer_save_json(const lb_tokenizer *t, const char *folder, lb_
   add_members(&text, t->config, "model");
   lb__buf_add_text(&text, "\"model\":{");
   add_members(&text, json_object_get(t->config, "model"), "vocab merges");
-  if (t->is_unigram) add_unigram_table(&text, t);
-  else add_bpe_tables(&text, t);
+  if (t->is_unigram)
+    add_unigram_table(&text, t);
+  else
+    add_bpe_tables(&text, t);
   lb__buf_add_text(&text, "}}\n");
   lb_status st = save(&text, folder, "tokenizer.json", err);
   if (st == LB_OK) {

@@ -92,12 +92,15 @@ static lb_status find_class(const lb__pre_tokenizer_row **row, const json_t *con
                             const char *folder, lb_error *err) {
   const char *class = json_string_value(json_object_get(config, "tokenizer_class"));
   const char *name = NULL;
-  if (class == NULL || strncmp(class, "GPT2Tokenizer", 13) == 0) name = "gpt-2";
-  else if (strncmp(class, "Qwen2Tokenizer", 14) == 0) name = "qwen2";
+  if (class == NULL || strncmp(class, "GPT2Tokenizer", 13) == 0)
+    name = "gpt-2";
+  else if (strncmp(class, "Qwen2Tokenizer", 14) == 0)
+    name = "qwen2";
   if (name == NULL)
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "%s: vocab.json of a '%s' (known: GPT2Tokenizer, Qwen2Tokenizer); save the "
-                    "tokenizer as tokenizer.json", folder, class);
+                    "tokenizer as tokenizer.json",
+                    folder, class);
   *row = lb__pre_tokenizer_find(name);
   return LB_OK;
 }
@@ -126,8 +129,8 @@ static bool collect_added(json_t *list, const json_t *config, const json_t *voca
     left--;
     const char *content = json_string_value(json_object_get(entry, "content"));
     if (content != NULL)
-      fits = fits && append_added(list, content, entry,
-                                  json_is_true(json_object_get(entry, "special")));
+      fits = fits &&
+             append_added(list, content, entry, json_is_true(json_object_get(entry, "special")));
   }
   static const char *const names[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
   for (int i = 0; i < 4; i++) {
@@ -267,7 +270,9 @@ lb_status lb__tokenizer_open_folder(lb_tokenizer **out, const char *folder, lb_e
   lb__free(json);
   lb__free(vocab);
   lb__free(merges);
-  if (st != LB_OK) lb_tokenizer_free(t);
-  else *out = t;
+  if (st != LB_OK)
+    lb_tokenizer_free(t);
+  else
+    *out = t;
   return st;
 }

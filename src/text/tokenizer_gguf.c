@@ -38,8 +38,8 @@ static lb_status read_arrays(gguf_vocabulary *v, lb_error *err) {
   lb_status st = lb__gguf_get_array(&v->tokens, g, "tokenizer.ggml.tokens",
                                     LB__GGUF_ARRAY_OF_STRINGS, true, err);
   if (st == LB_OK)
-    st = lb__gguf_get_array(&v->types, g, "tokenizer.ggml.token_type", LB__GGUF_ARRAY_OF_INTS, false,
-                            err);
+    st = lb__gguf_get_array(&v->types, g, "tokenizer.ggml.token_type", LB__GGUF_ARRAY_OF_INTS,
+                            false, err);
   if (st == LB_OK)
     st = lb__gguf_get_array(&v->scores, g, "tokenizer.ggml.scores", LB__GGUF_ARRAY_OF_REALS,
                             v->is_sentencepiece, err);
@@ -92,7 +92,8 @@ static int64_t type_of(const gguf_vocabulary *v, size_t id) {
 
 /* ---- tokens ---- */
 
-/* Sentencepiece files of Gemma hold its runs of spaces as real spaces; the tokenizer.json has marks. */
+/* Sentencepiece files of Gemma hold its runs of spaces as real spaces; the tokenizer.json has
+ * marks. */
 static bool is_run_of_spaces(lb__gguf_string s) {
   for (size_t i = 0; i < s.size; i++)
     if (s.bytes[i] != ' ') return false;
@@ -125,7 +126,8 @@ static lb_status add_merges(lb_tokenizer *t, const gguf_vocabulary *v, lb_error 
     lb__gguf_string s = lb__gguf_array_string(&v->merges, i);
     const char *space = s.size > 1 ? memchr(s.bytes + 1, ' ', s.size - 1) : NULL;
     if (space == NULL)
-      return lb__fail(err, LB_E_FORMAT, "tokenizer.ggml.merges[%zu]: want two tokens and a space", i);
+      return lb__fail(err, LB_E_FORMAT, "tokenizer.ggml.merges[%zu]: want two tokens and a space",
+                      i);
     st = lb__bpe_add_merge(&t->bpe, s.bytes, (size_t)(space - s.bytes), space + 1,
                            (size_t)(s.bytes + s.size - space - 1), err);
   }
@@ -188,9 +190,11 @@ static bool split_token(scored_merges *list, const lb_tokenizer *t, int32_t id, 
     int32_t right = lb__vocabulary_find(&t->vocabulary, text + i, size - i);
     if (right < 0) continue;
     if (!lb__grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items)) return false;
-    list->items[list->n++] =
-        (scored_merge){{left, right, id}, score, (uint16_t)count_characters(text, i),
-                       (uint16_t)count_characters(text + i, size - i), 0};
+    list->items[list->n++] = (scored_merge){{left, right, id},
+                                            score,
+                                            (uint16_t)count_characters(text, i),
+                                            (uint16_t)count_characters(text + i, size - i),
+                                            0};
   }
   if (list->n > first) qsort(list->items + first, list->n - first, sizeof *list->items, by_ids);
   for (size_t i = first; i < list->n; i++) list->items[i].order = (uint32_t)i;
@@ -206,7 +210,8 @@ static lb_status derive_merges(lb_tokenizer *t, const gguf_vocabulary *v, lb_err
   for (size_t id = 0; id < v->tokens.n && fits; id++) {
     int64_t type = type_of(v, id);
     float score = type == TYPE_CONTROL || type == TYPE_USER_DEFINED
-                      ? 0 : (float)lb__gguf_array_real(&v->scores, id);
+                      ? 0
+                      : (float)lb__gguf_array_real(&v->scores, id);
     if (score != score) score = -1e30f;
     fits = split_token(&list, t, (int32_t)id, score);
   }
@@ -225,15 +230,17 @@ static lb_status derive_merges(lb_tokenizer *t, const gguf_vocabulary *v, lb_err
 static json_t *sentencepiece_config(const gguf_vocabulary *v, const char *unk) {
   json_t *replace = json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ",
                               "content", MARK);
-  json_t *normalizer = !v->add_space_prefix ? replace
+  json_t *normalizer = !v->add_space_prefix
+                           ? replace
                            : json_pack("{s:s, s:[{s:s, s:s}, o]}", "type", "Sequence",
                                        "normalizers", "type", "Prepend", "prepend", MARK, replace);
-  json_t *decoders = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern",
-                               "String", MARK, "content", " ", "type", "ByteFallback", "type",
-                               "Fuse");
+  json_t *decoders =
+      json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String", MARK,
+                "content", " ", "type", "ByteFallback", "type", "Fuse");
+  bool fits = true;
   if (v->add_space_prefix)
-    json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content",
-                                              " ", "start", 1, "stop", 0));
+    fits = json_array_append_new(decoders, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip",
+                                                     "content", " ", "start", 1, "stop", 0)) == 0;
   json_t *config =
       json_pack("{s:s, s:n, s:n, s:[], s:o, s:n, s:n, s:{s:s, s:o}}", "version", "1.0",
                 "truncation", "padding", "added_tokens", "normalizer", normalizer, "pre_tokenizer",
@@ -242,7 +249,7 @@ static json_t *sentencepiece_config(const gguf_vocabulary *v, const char *unk) {
                             "dropout", "unk_token", unk ? json_string(unk) : json_null(),
                             "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
                             "byte_fallback", 1, "ignore_merges", 0, "vocab", "merges");
-  if (config == NULL || json_object_set_new(config, "model", model) != 0) {
+  if (json_object_set_new(config, "model", model) != 0 || !fits) {
     json_decref(config);
     return NULL;
   }
@@ -264,29 +271,33 @@ static lb_status make_config(json_t **out, const lb_tokenizer *t, const gguf_voc
   return lb__pre_tokenizer_config(out, row, err);
 }
 
+static bool append_sequence(json_t *list, const char *id, int type_id) {
+  return json_array_append_new(
+             list, json_pack("{s:{s:s, s:i}}", "Sequence", "id", id, "type_id", type_id)) == 0;
+}
+
+static bool append_special(json_t *list, json_t *special, const char *text, int64_t id) {
+  json_t *entry =
+      json_pack("{s:s, s:[I], s:[s]}", "id", text, "ids", (json_int_t)id, "tokens", text);
+  json_t *item = json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", text, "type_id", 0);
+  bool fits = json_object_set_new(special, text, entry) == 0;
+  return json_array_append_new(list, item) == 0 && fits;
+}
+
 static bool add_template(json_t *config, const lb_tokenizer *t, const gguf_vocabulary *v) {
   size_t size;
   const char *bos = v->add_bos ? lb__vocabulary_text(&t->vocabulary, v->bos, &size) : NULL;
   const char *eos = v->add_eos ? lb__vocabulary_text(&t->vocabulary, v->eos, &size) : NULL;
   if (bos == NULL && eos == NULL) return true;
   json_t *single = json_array(), *special = json_object();
-  const char *texts[] = {bos, NULL, eos};
-  const int64_t ids[] = {v->bos, 0, v->eos};
-  for (int i = 0; i < 3; i++) {
-    if (i == 1)
-      json_array_append_new(single, json_pack("{s:{s:s, s:i}}", "Sequence", "id", "A", "type_id", 0));
-    if (texts[i] == NULL) continue;
-    json_array_append_new(single, json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", texts[i],
-                                            "type_id", 0));
-    json_object_set_new(special, texts[i],
-                        json_pack("{s:s, s:[I], s:[s]}", "id", texts[i], "ids",
-                                  (json_int_t)ids[i], "tokens", texts[i]));
-  }
+  bool fits = bos == NULL || append_special(single, special, bos, v->bos);
+  fits = append_sequence(single, "A", 0) && fits;
+  fits = (eos == NULL || append_special(single, special, eos, v->eos)) && fits;
   json_t *pair = json_deep_copy(single);
-  json_array_append_new(pair, json_pack("{s:{s:s, s:i}}", "Sequence", "id", "B", "type_id", 1));
+  fits = append_sequence(pair, "B", 1) && fits;
   json_t *template = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single",
                                single, "pair", pair, "special_tokens", special);
-  return template != NULL && json_object_set_new(config, "post_processor", template) == 0;
+  return json_object_set_new(config, "post_processor", template) == 0 && fits;
 }
 
 /* Control, unknown and user-defined tokens are found in the text before the model sees it. */
@@ -336,9 +347,11 @@ static lb_status load(lb_tokenizer *t, gguf_vocabulary *v, lb_error *err) {
   if (st == LB_OK) st = add_tokens(t, v, err);
   if (st == LB_OK) st = make_config(&config, t, v, err);
   if (st != LB_OK) return st;
-  bool fits = add_template(config, t, v) && add_added_tokens(config, t, v);
+  if (!add_template(config, t, v) || !add_added_tokens(config, t, v)) {
+    json_decref(config);
+    return lb__fail_nomem(err, "tokenizer");
+  }
   st = lb__tokenizer_configure(t, config, err);
-  if (st == LB_OK && !fits) st = lb__fail_nomem(err, "tokenizer");
   if (st == LB_OK) st = v->is_sentencepiece ? derive_merges(t, v, err) : add_merges(t, v, err);
   if (st == LB_OK) st = lb__tokenizer_finish(t, err);
   if (st != LB_OK) return st;

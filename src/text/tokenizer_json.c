@@ -70,8 +70,10 @@ static lb_status parse_rest(json_t **config, const char *text, size_t size, big_
 /* Ids may have holes, but a huge id must not buy a huge table. */
 static lb_status check_id(int64_t id, size_t n_bytes, const lb__json_cursor *c, lb_error *err) {
   if (id >= 0 && (uint64_t)id <= n_bytes + 65536) return LB_OK;
-  return lb__fail(err, LB_E_LIMIT, "%s: byte %zu: id %lld is far beyond what a vocabulary of this "
-                  "size needs", c->name, (size_t)(c->at - c->begin), (long long)id);
+  return lb__fail(err, LB_E_LIMIT,
+                  "%s: byte %zu: id %lld is far beyond what a vocabulary of this "
+                  "size needs",
+                  c->name, (size_t)(c->at - c->begin), (long long)id);
 }
 
 /* {"token": id, ...} */
@@ -156,14 +158,12 @@ static lb_status read_unigram_vocabulary(lb_tokenizer *t, lb__json_cursor *c, lb
 
 static lb_status read_big_members(lb_tokenizer *t, lb__json_cursor *c, big_members m,
                                   lb_error *err) {
-  if (m.vocab.begin == NULL)
-    return lb__fail(err, LB_E_FORMAT, "%s: model has no vocab", c->name);
+  if (m.vocab.begin == NULL) return lb__fail(err, LB_E_FORMAT, "%s: model has no vocab", c->name);
   c->at = m.vocab.begin;
   if (t->is_unigram) return read_unigram_vocabulary(t, c, err);
   lb_status st = read_bpe_vocabulary(t, c, err);
   if (st != LB_OK) return st;
-  if (m.merges.begin == NULL)
-    return lb__fail(err, LB_E_FORMAT, "%s: model has no merges", c->name);
+  if (m.merges.begin == NULL) return lb__fail(err, LB_E_FORMAT, "%s: model has no merges", c->name);
   c->at = m.merges.begin;
   return read_merges(t, c, err);
 }

@@ -1,4 +1,5 @@
-/* tokenizer_open.c - building, freeing and looking at a tokenizer. Read tokenizer_internal.h first. */
+/* tokenizer_open.c - building, freeing and looking at a tokenizer. Read tokenizer_internal.h first.
+ */
 #include "tokenizer_internal.h"
 
 #include "base/fail.h"
@@ -70,17 +71,19 @@ static lb_status read_bpe_options(lb__bpe *bpe, const json_t *model, lb_error *e
     st = lb__json_get_bool(flags[i].flag, model, flags[i].key, false, "model", err);
   if (st == LB_OK)
     st = copy_text(&bpe->prefix, &bpe->prefix_size, model, "continuing_subword_prefix", err);
-  if (st == LB_OK) st = copy_text(&bpe->suffix, &bpe->suffix_size, model, "end_of_word_suffix", err);
-  return st != LB_OK ? st : copy_text(&bpe->unk_token, &bpe->unk_token_size, model, "unk_token", err);
+  if (st == LB_OK)
+    st = copy_text(&bpe->suffix, &bpe->suffix_size, model, "end_of_word_suffix", err);
+  return st != LB_OK ? st
+                     : copy_text(&bpe->unk_token, &bpe->unk_token_size, model, "unk_token", err);
 }
 
 static lb_status read_unigram_options(lb__unigram *u, const json_t *model, lb_error *err) {
   lb_status st = lb__json_get_int(&u->unk_id, model, "unk_id", false, "model", err);
   if (st == LB_OK && u->unk_id < -1)
     st = lb__fail(err, LB_E_FORMAT, "model.unk_id is %lld", (long long)u->unk_id);
-  return st != LB_OK ? st
-                     : lb__json_get_bool(&u->byte_fallback, model, "byte_fallback", false, "model",
-                                         err);
+  return st != LB_OK
+             ? st
+             : lb__json_get_bool(&u->byte_fallback, model, "byte_fallback", false, "model", err);
 }
 
 lb_status lb__tokenizer_configure(lb_tokenizer *t, json_t *config, lb_error *err) {
@@ -99,7 +102,8 @@ lb_status lb__tokenizer_configure(lb_tokenizer *t, json_t *config, lb_error *err
   if (type == NULL) type = json_object_get(model, "unk_id") != NULL ? "Unigram" : "BPE";
   t->is_unigram = strcmp(type, "Unigram") == 0;
   if (t->is_unigram) return read_unigram_options(&t->unigram, model, err);
-  if (strcmp(type, "BPE") != 0) return lb__config_unknown("model", type, "BPE Unigram", "model", err);
+  if (strcmp(type, "BPE") != 0)
+    return lb__config_unknown("model", type, "BPE Unigram", "model", err);
   return read_bpe_options(&t->bpe, model, err);
 }
 
@@ -126,8 +130,7 @@ lb_status lb__tokenizer_finish(lb_tokenizer *t, lb_error *err) {
   if (st == LB_OK)
     st = lb__added_tokens_read(&t->added, json_object_get(c, "added_tokens"), &t->vocabulary, err);
   if (st == LB_OK) st = finish_model(t, err);
-  if (st == LB_OK)
-    st = lb__added_tokens_finish(&t->added, &t->vocabulary, &t->normalizers, err);
+  if (st == LB_OK) st = lb__added_tokens_finish(&t->added, &t->vocabulary, &t->normalizers, err);
   if (st != LB_OK) return st;
   t->n_ids = (int32_t)t->added.n_ids;
   if (t->is_unigram) t->unk = (int32_t)t->unigram.unk_id;
@@ -147,7 +150,9 @@ lb_status lb__tokenizer_add_eos(lb_tokenizer *t, int64_t id, lb_error *err) {
 
 /* ---- looking around ---- */
 
-int32_t lb_tokenizer_size(const lb_tokenizer *t) { return t->n_ids; }
+int32_t lb_tokenizer_size(const lb_tokenizer *t) {
+  return t->n_ids;
+}
 
 const char *lb_tokenizer_token_text(const lb_tokenizer *t, int32_t id, size_t *size) {
   size_t ignored;
@@ -163,10 +168,18 @@ int32_t lb_tokenizer_token_id(const lb_tokenizer *t, const char *text) {
   return added != NULL ? added->id : lb__vocabulary_find(&t->vocabulary, text, strlen(text));
 }
 
-int32_t lb_tokenizer_bos(const lb_tokenizer *t) { return t->bos; }
-int32_t lb_tokenizer_eos(const lb_tokenizer *t) { return t->eos; }
-int32_t lb_tokenizer_pad(const lb_tokenizer *t) { return t->pad; }
-int32_t lb_tokenizer_unk(const lb_tokenizer *t) { return t->unk; }
+int32_t lb_tokenizer_bos(const lb_tokenizer *t) {
+  return t->bos;
+}
+int32_t lb_tokenizer_eos(const lb_tokenizer *t) {
+  return t->eos;
+}
+int32_t lb_tokenizer_pad(const lb_tokenizer *t) {
+  return t->pad;
+}
+int32_t lb_tokenizer_unk(const lb_tokenizer *t) {
+  return t->unk;
+}
 
 const int32_t *lb_tokenizer_eos_ids(const lb_tokenizer *t, size_t *n) {
   *n = t->eos_ids.n;
@@ -178,7 +191,9 @@ bool lb_tokenizer_is_special(const lb_tokenizer *t, int32_t id) {
   return added != NULL && added->skipped;
 }
 
-bool lb_tokenizer_add_bos(const lb_tokenizer *t) { return t->add_bos; }
+bool lb_tokenizer_add_bos(const lb_tokenizer *t) {
+  return t->add_bos;
+}
 
 const char *lb_tokenizer_model_name(const lb_tokenizer *t) {
   return t->is_unigram ? "Unigram" : "BPE";

@@ -36,8 +36,10 @@ static inline uint32_t lb__trie_child(const lb__trie *trie, uint32_t node, unsig
   if (node == 0 && n->n_children == 256) return low + label;
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    if (trie->nodes[middle].label < label) low = middle + 1;
-    else high = middle;
+    if (trie->nodes[middle].label < label)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < n->first_child + n->n_children && trie->nodes[low].label == label ? low : 0;
 }

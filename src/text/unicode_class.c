@@ -44,8 +44,8 @@ static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static bool is_white_space(uint32_t c) {
   return (c >= 0x9 && c <= 0xD) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
 }
 
 static bool is_ascii_symbol(uint32_t c) {
@@ -159,9 +159,9 @@ void lb__unicode_newer_ranges(struct lb__buf *out, const char *name, size_t size
   if (size == 0 || size > 2) return;
   for (size_t r = 0; r < N_OF(newer_categories); r++) {
     const lb__category_range *range = &newer_categories[r];
-    static const char *const names[] = {"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd",
-                                        "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm",
-                                        "Sc", "Sk", "So"};
+    static const char *const names[] = {"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc",
+                                        "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe",
+                                        "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So"};
     if (memcmp(names[range->category], name, size) != 0) continue;
     lb__buf_printf(out, "\\x{%x}-\\x{%x}", (unsigned)range->first, (unsigned)range->last);
   }

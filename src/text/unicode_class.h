@@ -10,22 +10,22 @@
 #include <stdint.h>
 
 enum {
-  LB__UC_LETTER = 1,      /* L */
-  LB__UC_NUMBER = 2,      /* N: decimal digits, letter numbers, others */
-  LB__UC_SPACE = 4,       /* White_Space; never U+180E */
-  LB__UC_MARK = 8,        /* M */
-  LB__UC_PUNCTUATION = 16,/* P */
-  LB__UC_SYMBOL = 32,     /* S */
-  LB__UC_WORD = 64,       /* \w of Rust's regex: alphabetic, M, Nd, Pc, join controls */
-  LB__UC_UPPER_LIKE = 128,/* Lu Lt Lm Lo M: the capital part of a word in o200k's pattern */
-  LB__UC_LOWER_LIKE = 256,/* Ll Lm Lo M */
-  LB__UC_ACCENT = 512,    /* what StripAccents removes */
+  LB__UC_LETTER = 1,       /* L */
+  LB__UC_NUMBER = 2,       /* N: decimal digits, letter numbers, others */
+  LB__UC_SPACE = 4,        /* White_Space; never U+180E */
+  LB__UC_MARK = 8,         /* M */
+  LB__UC_PUNCTUATION = 16, /* P */
+  LB__UC_SYMBOL = 32,      /* S */
+  LB__UC_WORD = 64,        /* \w of Rust's regex: alphabetic, M, Nd, Pc, join controls */
+  LB__UC_UPPER_LIKE = 128, /* Lu Lt Lm Lo M: the capital part of a word in o200k's pattern */
+  LB__UC_LOWER_LIKE = 256, /* Ll Lm Lo M */
+  LB__UC_ACCENT = 512,     /* what StripAccents removes */
   LB__UC_SPLIT_PUNCTUATION = 1024, /* what the Punctuation pre-tokenizer splits */
   LB__UC_SPLIT_DIGIT = 2048,       /* what the Digits pre-tokenizer splits */
-  LB__UC_FROZEN = 4096    /* unknown to the reference's normalisation forms */
+  LB__UC_FROZEN = 4096             /* unknown to the reference's normalisation forms */
 };
 
-#define LB__UC_N_PAGES (0x110000 / 256)
+#define LB__UC_N_PAGES          (0x110000 / 256)
 #define LB__UC_MAX_UNIQUE_PAGES 512
 
 typedef struct lb__unicode_table {

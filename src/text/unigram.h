@@ -23,7 +23,7 @@ lb_status lb__unigram_finish(lb__unigram *u, lb_error *err);
 void lb__unigram_deinit(lb__unigram *u);
 
 typedef struct lb__unigram_node {
-  double score;   /* of the best cut of the text before this byte */
+  double score; /* of the best cut of the text before this byte */
   int32_t id;
   uint32_t start; /* of its last token; UINT32_MAX: not reached */
 } lb__unigram_node;

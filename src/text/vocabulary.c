@@ -50,7 +50,9 @@ static bool store(lb__vocabulary *v, const char *text, size_t size, size_t id) {
 }
 
 /* For messages: the start of a text that has no NUL at its end. */
-static int shown(size_t size) { return size < 60 ? (int)size : 60; }
+static int shown(size_t size) {
+  return size < 60 ? (int)size : 60;
+}
 
 lb_status lb__vocabulary_add(lb__vocabulary *v, const char *text, size_t size, int64_t id,
                              lb_error *err) {
@@ -72,7 +74,8 @@ lb_status lb__vocabulary_add(lb__vocabulary *v, const char *text, size_t size, i
 int32_t lb__vocabulary_find(const lb__vocabulary *v, const char *text, size_t size) {
   if (v->n_slots == 0) return -1;
   uint64_t hash = lb__hash_bytes(text, size);
-  for (size_t i = (size_t)hash & (v->n_slots - 1); v->slots[i] != 0; i = (i + 1) & (v->n_slots - 1)) {
+  for (size_t i = (size_t)hash & (v->n_slots - 1); v->slots[i] != 0;
+       i = (i + 1) & (v->n_slots - 1)) {
     if ((v->slots[i] ^ hash) >> 32 != 0) continue;
     uint32_t id = (uint32_t)v->slots[i] - 1;
     if (v->tokens[id].size == size && memcmp(v->blob + v->tokens[id].offset, text, size) == 0)

@@ -16,7 +16,7 @@ typedef struct lb__vocabulary {
     size_t offset;
     uint32_t size;
     bool present;
-  } *tokens; /* [n_ids] */
+  } * tokens;                              /* [n_ids] */
   size_t n_ids, tokens_capacity, n_tokens; /* n_ids = largest id + 1; n_tokens without holes */
   uint64_t *slots; /* open addressing: upper 32 bits of the hash, id + 1; 0 = empty */
   size_t n_slots;

@@ -28,8 +28,10 @@ static void make_model(lb__vocabulary *v, lb__bpe *bpe, uint64_t seed) {
   bpe->vocabulary = v;
   for (uint64_t i = 0; i < 60; i++) {
     size_t n = v->n_ids, left_size, right_size;
-    const char *l = lb__vocabulary_text(v, random_below(seed * 1000 + i * 2, (uint32_t)n), &left_size);
-    const char *r = lb__vocabulary_text(v, random_below(seed * 1000 + i * 2 + 1, (uint32_t)n), &right_size);
+    const char *l =
+        lb__vocabulary_text(v, random_below(seed * 1000 + i * 2, (uint32_t)n), &left_size);
+    const char *r =
+        lb__vocabulary_text(v, random_below(seed * 1000 + i * 2 + 1, (uint32_t)n), &right_size);
     char left[64], right[64], joined[128];
     if (left_size + right_size > 12) continue;
     memcpy(left, l, left_size);
@@ -37,7 +39,8 @@ static void make_model(lb__vocabulary *v, lb__bpe *bpe, uint64_t seed) {
     memcpy(joined, left, left_size);
     memcpy(joined + left_size, right, right_size);
     if (lb__vocabulary_find(v, joined, left_size + right_size) < 0)
-      assert_int_equal(lb__vocabulary_add(v, joined, left_size + right_size, (int64_t)n, NULL), LB_OK);
+      assert_int_equal(lb__vocabulary_add(v, joined, left_size + right_size, (int64_t)n, NULL),
+                       LB_OK);
     assert_int_equal(lb__bpe_add_merge(bpe, left, left_size, right, right_size, NULL), LB_OK);
   }
   assert_int_equal(lb__bpe_finish(bpe, NULL), LB_OK);
@@ -156,9 +159,10 @@ static void test_boundaries(void **state) {
   (void)state;
 #define MARK "\xE2\x96\x81"
   lb_tokenizer *t = small_tokenizer(
-      "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK "\"},"
-      MODEL("", "\"a\":0,\"b\":1,\"" MARK "\":2,\"" MARK "a\":3,\"b" MARK "\":4,\"" MARK MARK "\":5",
-            "\"b " MARK "\",\"" MARK " " MARK "\",\"" MARK " a\""));
+      "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK
+      "\"}," MODEL(
+          "", "\"a\":0,\"b\":1,\"" MARK "\":2,\"" MARK "a\":3,\"b" MARK "\":4,\"" MARK MARK "\":5",
+          "\"b " MARK "\",\"" MARK " " MARK "\",\"" MARK " a\""));
   expect_ids(t, "a a", NULL, IDS(0, 3));
   expect_ids(t, "b a", NULL, IDS(4, 0));
   expect_ids(t, "a  a   a", NULL, IDS(0, 5, 0, 5, 3));

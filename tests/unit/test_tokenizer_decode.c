@@ -8,12 +8,13 @@
 
 #include <cmocka.h>
 
-#define MARK "\xE2\x96\x81"
-#define UNKNOWN "\xEF\xBF\xBD"
+#define MARK         "\xE2\x96\x81"
+#define UNKNOWN      "\xEF\xBF\xBD"
 #define MODEL(vocab) "\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[]}"
 #define LLAMA                                                                                      \
-  "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"" MARK \
-  "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":"  \
+  "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"           \
+  "\"String\":\"" MARK "\"},\"content\":\" "                                                       \
+  "\"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":"           \
   "\" \",\"start\":1,\"stop\":0}]},"
 #define EXPECT(t, text, ...)                                                                       \
   expect_text(t, (const int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / 4, text)
@@ -64,9 +65,10 @@ static void test_llama(void **state) {
 
 static void test_strip_tail(void **state) {
   (void)state;
-  lb_tokenizer *t = small_tokenizer(
-      "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":"
-      "\"_\",\"start\":1,\"stop\":2}]}," MODEL("\"_\":0,\"a\":1,\"__\":2"));
+  lb_tokenizer *t =
+      small_tokenizer("\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{"
+                      "\"type\":\"Strip\",\"content\":"
+                      "\"_\",\"start\":1,\"stop\":2}]}," MODEL("\"_\":0,\"a\":1,\"__\":2"));
   EXPECT(t, "_a", 2, 1, 0, 0);
   EXPECT(t, "a_", 1, 2, 0);
   EXPECT(t, "a___a", 1, 2, 0, 1, 2);
@@ -78,11 +80,13 @@ static void test_others(void **state) {
   lb_tokenizer *t = small_tokenizer(MODEL("\"a\":0,\"b\":1"));
   EXPECT(t, "a b a", 0, 1, 0); /* no decoder: joined by spaces */
   lb_tokenizer_free(t);
-  t = small_tokenizer("\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"$\"}," MODEL("\"a$\":0,\"b\":1"));
+  t = small_tokenizer(
+      "\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"$\"}," MODEL("\"a$\":0,\"b\":1"));
   EXPECT(t, "a ba", 0, 1, 0);
   lb_tokenizer_free(t);
-  t = small_tokenizer("\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK
-                      "\",\"prepend_scheme\":\"always\"}," MODEL("\"" MARK "a\":0,\"b" MARK "\":1"));
+  t = small_tokenizer(
+      "\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK
+      "\",\"prepend_scheme\":\"always\"}," MODEL("\"" MARK "a\":0,\"b" MARK "\":1"));
   EXPECT(t, "a ab ", 0, 0, 1);
   lb_tokenizer_free(t);
 }

@@ -1,5 +1,5 @@
-/* test_tokenizer_errors.c - hostile and unsupported tokenizer files: each is an error that names the
- * thing, or behaves as the reference does. */
+/* test_tokenizer_errors.c - hostile and unsupported tokenizer files: each is an error that names
+ * the thing, or behaves as the reference does. */
 #include "scratch.h"
 #include "small_tokenizer.h"
 
@@ -55,31 +55,41 @@ static void test_vocabulary(void **state) {
   expect_error("{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", LB_E_FORMAT, "no merges");
   expect_error("{\"model\":{\"type\":\"Unigram\",\"unk_id\":3,\"vocab\":[[\"a\",0]]}}", LB_E_FORMAT,
                "unk_id is 3");
-  expect_error("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",1e999]]}}", LB_E_FORMAT, "number");
+  expect_error("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",1e999]]}}", LB_E_FORMAT,
+               "number");
 }
 
 static void test_unknown_kinds(void **state) {
   (void)state;
   expect_error("{\"version\":\"2.0\"," AB "}", LB_E_UNSUPPORTED, "'2.0'");
-  expect_error("{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", LB_E_UNSUPPORTED, "'WordPiece'");
-  expect_error("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", LB_E_UNSUPPORTED, "BPE Unigram");
+  expect_error("{\"model\":{\"type\":\"WordPiece\",\"vocab\":{}}}", LB_E_UNSUPPORTED,
+               "'WordPiece'");
+  expect_error("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", LB_E_UNSUPPORTED,
+               "BPE Unigram");
   expect_error("{\"model\":{\"dropout\":0.5,\"vocab\":{},\"merges\":[]}}", LB_E_UNSUPPORTED,
                "dropout");
   expect_error("{\"normalizer\":{\"type\":\"Foo\"}," AB "}", LB_E_UNSUPPORTED, "'Foo'");
   expect_error("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},"
-               "{\"type\":\"Bar\"}]}," AB "}", LB_E_UNSUPPORTED, "pretokenizers[1]");
+               "{\"type\":\"Bar\"}]}," AB "}",
+               LB_E_UNSUPPORTED, "pretokenizers[1]");
   expect_error("{\"decoder\":{\"type\":\"CTC\"}," AB "}", LB_E_UNSUPPORTED, "decoder: unknown");
   expect_error("{\"post_processor\":{\"type\":\"Baz\"}," AB "}", LB_E_UNSUPPORTED, "'Baz'");
-  expect_error("{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"},"
-               AB "}", LB_E_FORMAT, "normalizer.pattern");
+  expect_error(
+      "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}," AB
+      "}",
+      LB_E_FORMAT, "normalizer.pattern");
   expect_error("{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&[b]]\"},"
-               "\"behavior\":\"Isolated\"}," AB "}", LB_E_UNSUPPORTED, "class inside a class");
+               "\"behavior\":\"Isolated\"}," AB "}",
+               LB_E_UNSUPPORTED, "class inside a class");
   expect_error("{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},"
-               "\"behavior\":\"Odd\"}," AB "}", LB_E_UNSUPPORTED, "'Odd'");
-  expect_error("{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"////\"}," AB "}",
+               "\"behavior\":\"Odd\"}," AB "}",
+               LB_E_UNSUPPORTED, "'Odd'");
+  expect_error("{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"////\"}," AB
+               "}",
                LB_E_FORMAT, "precompiled_charsmap");
   expect_error("{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
-               "{\"id\":\"x\"}}],\"special_tokens\":{}}," AB "}", LB_E_FORMAT, "'x'");
+               "{\"id\":\"x\"}}],\"special_tokens\":{}}," AB "}",
+               LB_E_FORMAT, "'x'");
 }
 
 static void test_arguments(void **state) {
@@ -127,7 +137,8 @@ static void test_truncation(void **state) {
   (void)state;
   static const char whole[] =
       "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":3,\"content\":\"<x>\",\"special\":true}],"
-      "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Digits\"},\"decoder\":{\"type\":"
+      "\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Digits\"},\"decoder\":{"
+      "\"type\":"
       "\"Fuse\"}," AB "}";
   char *part = malloc(sizeof whole);
   for (size_t n = 0; n + 1 < sizeof whole; n++) {
@@ -142,9 +153,12 @@ static void test_truncation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_syntax),     cmocka_unit_test(test_vocabulary),
-      cmocka_unit_test(test_unknown_kinds), cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_exploding_pattern), cmocka_unit_test(test_truncation),
+      cmocka_unit_test(test_syntax),
+      cmocka_unit_test(test_vocabulary),
+      cmocka_unit_test(test_unknown_kinds),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_exploding_pattern),
+      cmocka_unit_test(test_truncation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

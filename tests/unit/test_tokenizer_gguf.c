@@ -13,9 +13,13 @@
 
 #define DATA LIMBECK_SOURCE_DIR "/tests/golden/data/tokenizers/"
 
-static const char *const texts[] = {
-    "Hello world", "  two  spaces   three ", "It's 3.14 and 2024\n\n\tx", "\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x91\x8D",
-    "<s>a</s> <unk><|im_start|>user\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""};
+static const char *const texts[] = {"Hello world",
+                                    "  two  spaces   three ",
+                                    "It's 3.14 and 2024\n\n\tx",
+                                    "\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x91\x8D",
+                                    "<s>a</s> <unk><|im_start|>user\n",
+                                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                    ""};
 
 static void expect_same(lb_tokenizer *a, lb_tokenizer *b) {
   assert_int_equal(lb_tokenizer_size(a), lb_tokenizer_size(b));
@@ -109,7 +113,8 @@ static void expect_bad(void (*fill)(lb__gguf_writer *w), lb_status status, const
   assert_int_equal(lb__gguf_writer_new(&w, NULL), LB_OK);
   lb__gguf_set_string(w, "general.architecture", "llama");
   fill(w);
-  assert_int_equal(lb__gguf_writer_save(w, scratch_path(folder, "x.gguf"), NULL, NULL, NULL), LB_OK);
+  assert_int_equal(lb__gguf_writer_save(w, scratch_path(folder, "x.gguf"), NULL, NULL, NULL),
+                   LB_OK);
   lb__gguf_writer_free(w);
   lb_status st = lb_tokenizer_open(&t, scratch_path(folder, "x.gguf"), &err);
   if (st != status || strstr(err.message, part) == NULL)
@@ -120,8 +125,12 @@ static void expect_bad(void (*fill)(lb__gguf_writer *w), lb_status status, const
 
 static const lb__gguf_string two[] = {{"a", 1}, {"b", 1}}, same[] = {{"a", 1}, {"a", 1}},
                              odd[] = {{"\xFF", 1}}, merge[] = {{"ab", 2}}, absent[] = {{"a c", 3}};
-static void no_model(lb__gguf_writer *w) { (void)w; }
-static void other_model(lb__gguf_writer *w) { lb__gguf_set_string(w, "tokenizer.ggml.model", "t5"); }
+static void no_model(lb__gguf_writer *w) {
+  (void)w;
+}
+static void other_model(lb__gguf_writer *w) {
+  lb__gguf_set_string(w, "tokenizer.ggml.model", "t5");
+}
 static void set_base(lb__gguf_writer *w, const char *pre, const lb__gguf_string *tokens, size_t n,
                      const lb__gguf_string *merges) {
   lb__gguf_set_string(w, "tokenizer.ggml.model", "gpt2");
@@ -129,11 +138,21 @@ static void set_base(lb__gguf_writer *w, const char *pre, const lb__gguf_string 
   lb__gguf_set_string_array(w, "tokenizer.ggml.tokens", tokens, n);
   lb__gguf_set_string_array(w, "tokenizer.ggml.merges", merges, merges != NULL);
 }
-static void unknown_pre(lb__gguf_writer *w) { set_base(w, "my-pre", two, 2, NULL); }
-static void twice(lb__gguf_writer *w) { set_base(w, "gpt-2", same, 2, NULL); }
-static void not_utf8(lb__gguf_writer *w) { set_base(w, "gpt-2", odd, 1, NULL); }
-static void bad_merge(lb__gguf_writer *w) { set_base(w, "gpt-2", two, 2, merge); }
-static void absent_merge(lb__gguf_writer *w) { set_base(w, "gpt-2", two, 2, absent); }
+static void unknown_pre(lb__gguf_writer *w) {
+  set_base(w, "my-pre", two, 2, NULL);
+}
+static void twice(lb__gguf_writer *w) {
+  set_base(w, "gpt-2", same, 2, NULL);
+}
+static void not_utf8(lb__gguf_writer *w) {
+  set_base(w, "gpt-2", odd, 1, NULL);
+}
+static void bad_merge(lb__gguf_writer *w) {
+  set_base(w, "gpt-2", two, 2, merge);
+}
+static void absent_merge(lb__gguf_writer *w) {
+  set_base(w, "gpt-2", two, 2, absent);
+}
 static void short_types(lb__gguf_writer *w) {
   set_base(w, "gpt-2", two, 2, NULL);
   lb__gguf_set_i32_array(w, "tokenizer.ggml.token_type", (int32_t[]){1}, 1);
@@ -152,7 +171,8 @@ static void test_bad_files(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips), cmocka_unit_test(test_padding),
-                                     cmocka_unit_test(test_no_name), cmocka_unit_test(test_bad_files)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips),
+                                     cmocka_unit_test(test_padding), cmocka_unit_test(test_no_name),
+                                     cmocka_unit_test(test_bad_files)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,9 +21,10 @@ static uint32_t below(uint64_t *counter, uint32_t n) {
 
 /* Mostly the characters that the patterns treat in different ways. */
 static uint32_t random_char(uint64_t *counter) {
-  static const uint32_t special[] = {' ', ' ', ' ', '\n', '\r', '\t', '\'', 's', 'T', 'r', 'E', 'l', 'L', 'v', 'd',
-                                     'M', '1', '2', '!', '.', 0xA0, 0x3000, 0x85, 0x180E, 0x2028, 0x17F,
-                                     0xE9, 0x301, 0x4E2D, 0x661, 0xBD, 0x1F44D, 0x200D, 0xC5, 0x212A};
+  static const uint32_t special[] = {
+      ' ',    ' ',   ' ',  '\n',  '\r',   '\t',  '\'', 's',     'T',    'r',    'E',   'l',
+      'L',    'v',   'd',  'M',   '1',    '2',   '!',  '.',     0xA0,   0x3000, 0x85,  0x180E,
+      0x2028, 0x17F, 0xE9, 0x301, 0x4E2D, 0x661, 0xBD, 0x1F44D, 0x200D, 0xC5,   0x212A};
   uint32_t kind = below(counter, 10);
   if (kind < 7) return special[below(counter, sizeof special / sizeof special[0])];
   if (kind == 7) return 0x20 + below(counter, 0x5F);
@@ -63,17 +64,27 @@ static void compare(const char *pattern, uint64_t first) {
   lb__regex_free(regex);
 }
 
-static void test_gpt2(void **state) { (void)state, compare(lb__pattern_gpt2, 0); }
-static void test_llama3(void **state) { (void)state, compare(lb__pattern_llama3, 1u << 24); }
-static void test_qwen2(void **state) { (void)state, compare(lb__pattern_qwen2, 1u << 25); }
+static void test_gpt2(void **state) {
+  (void)state, compare(lb__pattern_gpt2, 0);
+}
+static void test_llama3(void **state) {
+  (void)state, compare(lb__pattern_llama3, 1u << 24);
+}
+static void test_qwen2(void **state) {
+  (void)state, compare(lb__pattern_qwen2, 1u << 25);
+}
 
 static void test_classes(void **state) {
   (void)state;
   static const struct {
     const char *pattern;
     unsigned bits;
-  } classes[] = {{"\\p{L}", LB__UC_LETTER}, {"\\p{N}", LB__UC_NUMBER}, {"\\s", LB__UC_SPACE},
-                 {"\\p{M}", LB__UC_MARK},   {"\\p{P}", LB__UC_PUNCTUATION}, {"\\p{S}", LB__UC_SYMBOL},
+  } classes[] = {{"\\p{L}", LB__UC_LETTER},
+                 {"\\p{N}", LB__UC_NUMBER},
+                 {"\\s", LB__UC_SPACE},
+                 {"\\p{M}", LB__UC_MARK},
+                 {"\\p{P}", LB__UC_PUNCTUATION},
+                 {"\\p{S}", LB__UC_SYMBOL},
                  {"[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]", LB__UC_UPPER_LIKE}};
   for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
     lb__regex *regex;

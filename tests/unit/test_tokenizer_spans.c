@@ -9,13 +9,14 @@
 #include <cmocka.h>
 
 #define MODEL                                                                                      \
-  "\"model\":{\"type\":\"BPE\",\"vocab\":{\"<\":0,\"x\":1,\">\":2,\"a\":3,\"|\":4,\"_\":5},\"merges\":[]}"
+  "\"model\":{\"type\":\"BPE\",\"vocab\":{\"<\":0,\"x\":1,\">\":2,\"a\":3,\"|\":4,\"_\":5},"       \
+  "\"merges\":[]}"
 #define TOKEN(text, special, normalized)                                                           \
   "{\"id\":0,\"content\":\"" text "\",\"special\":" special ",\"normalized\":" normalized "}"
 /* ids 6, 7, 8 */
 #define ADDED(normalized)                                                                          \
-  "\"added_tokens\":[" TOKEN("<x>", "true", normalized) "," TOKEN("<a>", "false", normalized) ","   \
-  TOKEN("<x>|", "true", normalized) "],"
+  "\"added_tokens\":[" TOKEN("<x>", "true", normalized) "," TOKEN(                                 \
+      "<a>", "false", normalized) "," TOKEN("<x>|", "true", normalized) "],"
 
 static void expect_spans(lb_tokenizer *t, const lb_text_span *spans, size_t n_spans,
                          const int32_t *want) {
@@ -32,7 +33,7 @@ static lb_text_span span(const char *text, bool is_user_text) {
   return (lb_text_span){text, strlen(text), is_user_text};
 }
 #define TEMPLATE(text) span(text, false)
-#define USER(text) span(text, true)
+#define USER(text)     span(text, true)
 #define CHECK(want, ...)                                                                           \
   expect_spans(t, (lb_text_span[]){__VA_ARGS__},                                                   \
                sizeof((lb_text_span[]){__VA_ARGS__}) / sizeof(lb_text_span), want)
@@ -44,9 +45,9 @@ static void check_all(lb_tokenizer *t) {
   CHECK(IDS(6, 7, 6), TEMPLATE("<x>"), USER("<a>"), TEMPLATE("<x>")); /* not a control token */
   CHECK(IDS(0, 1, 2), TEMPLATE("<"), USER("x>"));                     /* across the border */
   CHECK(IDS(0, 1, 2), USER("<x"), TEMPLATE(">"));
-  CHECK(IDS(6, 4), TEMPLATE("<x>"), USER("|"));        /* the shorter token lies outside user text */
+  CHECK(IDS(6, 4), TEMPLATE("<x>"), USER("|")); /* the shorter token lies outside user text */
   CHECK(IDS(0, 6), USER("<"), TEMPLATE("<x>"));
-  CHECK(IDS(8), TEMPLATE("<x"), TEMPLATE(">|"));       /* template parts join */
+  CHECK(IDS(8), TEMPLATE("<x"), TEMPLATE(">|")); /* template parts join */
   CHECK(IDS(3), TEMPLATE(""), USER(""), TEMPLATE("a"));
   lb_tokenizer_free(t);
 }
@@ -65,17 +66,18 @@ static void test_normalized(void **state) {
 /* Halves of a character in two spans are one character. */
 static void test_split_character(void **state) {
   (void)state;
-  lb_tokenizer *t = small_tokenizer(
-      "\"model\":{\"type\":\"BPE\",\"vocab\":{\"\xC3\xA9\":0},\"merges\":[]}");
+  lb_tokenizer *t =
+      small_tokenizer("\"model\":{\"type\":\"BPE\",\"vocab\":{\"\xC3\xA9\":0},\"merges\":[]}");
   CHECK(IDS(0), TEMPLATE("\xC3"), USER("\xA9"));
   lb_tokenizer_free(t);
 }
 
 static void test_options(void **state) {
   (void)state;
-  lb_tokenizer *t = small_tokenizer(
-      ADDED("false") "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
-      "{\"id\":\"_\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"_\":{\"ids\":[5]}}}," MODEL);
+  lb_tokenizer *t = small_tokenizer(ADDED(
+      "false") "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
+               "{\"id\":\"_\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"_\":{\"ids\":["
+               "5]}}}," MODEL);
   expect_ids(t, "<x>", NULL, IDS(5, 6));
   expect_ids(t, "<x>", &(lb_encode_options){false, true}, IDS(6));
   expect_ids(t, "<x>", &(lb_encode_options){true, false}, IDS(5, 0, 1, 2));

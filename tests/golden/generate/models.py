@@ -119,7 +119,7 @@ def make_fixture(name):
     reference = load(folder)  # from here on only what the folder holds counts
     same = torch.equal(reference(torch.tensor([prompts[2]])).logits, model.float()(torch.tensor([prompts[2]])).logits)
     assert same, f"{name}: the saved folder is another model"
-    expected = {"model": name, "llama_cpp": how.get("llama_cpp", True), "tokenizer_size": rust.get_vocab_size()}
+    expected = {"model": name, "llama_cpp_refuses": how.get("llama_cpp_refuses"), "tokenizer_size": rust.get_vocab_size()}
     expected["logits"] = write_logits(name, reference, rust.get_vocab_size())
     expected["tokenizer"] = token_goldens(folder, rust, fast)
     expected["greedy"] = generation_goldens.greedy_cases(reference, prompts)

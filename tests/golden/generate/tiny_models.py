@@ -82,13 +82,12 @@ MODELS = {
     # ---- gemma3: window of 5, attention scale of its own; as the 270M and 1B; as the 4B (linear scaling)
     "gemma3-scale": (GEMMA3, "gemma", dims(30, 36, 2, 1, 16, layers=3, query_pre_attn_scalar=25, sliding_window=5,
                                            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-                                           rope_parameters=gemma_rope(50000.0, 300.0)),
-                     dict(own_eos=True, llama_cpp=False)),
+                                           rope_parameters=gemma_rope(50000.0, 300.0, kind="linear", factor=2.0)),
+                     dict(own_eos=True, llama_cpp_refuses="6th layer")),
     "gemma3-softcap": (GEMMA3, "gemma", dims(24, 28, 3, 1, 10, layers=7, query_pre_attn_scalar=10, sliding_window=5,
                                              final_logit_softcapping=6.0,
                                              rope_parameters=gemma_rope(1000000.0, 10000.0)), dict(padded=5)),
-    "gemma3-linear": (GEMMA3, "gemma", dims(24, 32, 2, 2, 14, layers=4, query_pre_attn_scalar=14, sliding_window=5,
-                                            layer_types=["sliding_attention", "full_attention"] * 2,
+    "gemma3-linear": (GEMMA3, "gemma", dims(24, 32, 2, 2, 14, layers=6, query_pre_attn_scalar=14, sliding_window=5,
                                             rope_parameters=gemma_rope(1000000.0, 10000.0, kind="linear", factor=8.0)),
                       dict(v4=True)),
 }
