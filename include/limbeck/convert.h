@@ -23,11 +23,12 @@ typedef struct lb_convert_options {
   /* called after each tensor with how many of how many are done; may be NULL */
   void (*on_progress)(void *ctx, size_t done, size_t total, const char *tensor);
   void *on_progress_ctx;
+  const volatile int *cancel; /* non-zero there ends the conversion with LB_E_CANCELLED; or NULL */
 } lb_convert_options;
 LB_API lb_convert_options lb_convert_options_default(void);
 
 /** @error LB_E_ARG, LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED (family, dtype, or a feature that the
- *  target cannot express), LB_E_NOMEM */
+ *  target cannot express), LB_E_NOMEM, LB_E_CANCELLED; no half-written file is left */
 LB_API LB_NODISCARD lb_status lb_convert(const char *from, const char *to,
                                          const lb_convert_options *options, lb_error *err);
 

@@ -54,6 +54,8 @@ typedef struct lb_generate_options {
   double top_p;                /* default 1: off; 0 < top_p <= 1 */
   double min_p;                /* default 0: off; 0 <= min_p <= 1 */
   double repetition_penalty;   /* default 1: off; > 0; prompt tokens count, as in Transformers */
+  uint64_t first_prompt; /* default 0; the number of prompts[0] among all prompts of a larger job:
+                            draws do not depend on how the job is cut into calls */
   uint64_t seed;               /* default 0; a draw is a pure function of seed, prompt, sequence, step */
   int64_t num_beams;           /* default 1, at most 256; do_sample and beams exclude each other */
   double length_penalty;       /* default 1; score = sum of log-probs / length^length_penalty */

@@ -60,8 +60,8 @@ typedef struct lb_model_info {
 } lb_model_info;
 LB_API const lb_model_info *lb_model_get_info(const lb_model *model);
 
-/** Sampling defaults that the model's makers recommend (generation_config.json); NaN or -1 where
- *  they say nothing. Greedy search ignores them. */
+/** What the model's makers recommend (generation_config.json); NaN or -1 where they say nothing.
+ *  lb_generate knows nothing of it: it does what its options say. */
 typedef struct lb_sampling_defaults {
   double temperature, top_p, min_p, repetition_penalty;
   int64_t top_k;
