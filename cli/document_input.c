@@ -133,7 +133,28 @@ static bool text_to_ids(id_list *out, const line_input *in, const json_t *object
   return st == LB_OK;
 }
 
-line_result document_next(document *out, line_input *in, text_side *side, bool add_special) {
+static bool is_readable(const line_input *in, const id_list *ids, const lb_model *model) {
+  const lb_model_info *info = lb_model_get_info(model);
+  if (ids->n == 0) {
+    line_input_failure(in, "the document is empty: want at least one token");
+    return false;
+  }
+  if (info->max_positions > 0 && ids->n > (size_t)info->max_positions) {
+    line_input_failure(in, "the document has %zu tokens, the model's context %lld", ids->n,
+                       (long long)info->max_positions);
+    return false;
+  }
+  for (size_t i = 0; i < ids->n; i++)
+    if (ids->ids[i] >= info->vocab_size) {
+      line_input_failure(in, "token %zu: id %d is outside the model's vocabulary (0 to %lld)", i,
+                         ids->ids[i], (long long)info->vocab_size - 1);
+      return false;
+    }
+  return true;
+}
+
+line_result document_next(document *out, line_input *in, text_side *side, const lb_model *model,
+                          bool add_special) {
   *out = (document){0};
   line_result result = line_input_next(in);
   if (result != LINE_READ) return result;
@@ -144,10 +165,7 @@ line_result document_next(document *out, line_input *in, text_side *side, bool a
   bool ok = ids != NULL ? line_input_ids(&out->ids, in, ids)
                         : text_to_ids(&out->ids, in, object, side, add_special);
   json_decref(object);
-  if (ok && out->ids.n == 0) {
-    line_input_failure(in, "the document is empty: want at least one token");
-    ok = false;
-  }
+  ok = ok && is_readable(in, &out->ids, model);
   if (ok) return LINE_READ;
   document_free(out);
   return LINE_BAD;

@@ -6,6 +6,8 @@
 #include "cli.h"
 #include "text_side.h"
 
+#include <limbeck/model.h>
+
 #include <jansson.h>
 
 typedef struct line_input {
@@ -30,12 +32,14 @@ int line_input_failure(const line_input *in, const char *format, ...) LB_PRINTF(
 /* object[key], a list of token ids. @return false after telling why */
 bool line_input_ids(id_list *out, const line_input *in, const json_t *list);
 
-/* Reads the next line and makes it token ids. */
+/* Reads the next line and makes it token ids that the model can read; what it cannot is told with
+ * the line's number, which the library does not know. */
 typedef struct document {
   size_t line;
   id_list ids; /* free with document_free */
 } document;
-line_result document_next(document *out, line_input *in, text_side *side, bool add_special);
+line_result document_next(document *out, line_input *in, text_side *side, const lb_model *model,
+                          bool add_special);
 void document_free(document *d);
 
 #endif

@@ -1,5 +1,6 @@
 /* verb_bench.c - `limbeck bench`: how fast this machine runs a model. One warm-up, then repeats;
  * the median is the result, and the spread tells how much to trust it. */
+#include "verb_bench_ops.h"
 #include "generation_options.h"
 #include "json_writer.h"
 #include "terminal.h"
@@ -16,7 +17,7 @@
 typedef struct bench_args {
   verb_args words;
   int64_t tokens, batch, repeat;
-  const char *input;
+  const char *input, *op;
   bool csv;
   int precision;
 } bench_args;
@@ -48,6 +49,11 @@ static const option bench_options[] = {
      .offset = FIELD(input),
      .value = "FILE",
      .help = "tokenize: the text to tokenize, in pieces of 2 kB; else a built-in one"},
+    {.name = "op",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(op),
+     .value = "NAME",
+     .help = "ops: only this one"},
     {.name = "csv",
      .kind = OPTION_FLAG,
      .offset = FIELD(csv),
@@ -313,6 +319,8 @@ static lb_status open_needed(bench_run *b, lb_error *err) {
 static int run_bench(cli *c, void *opaque) {
   const bench_args *args = opaque;
   bench_run b = {.c = c, .args = args, .path = args->words.positional[1]};
+  if (strcmp(args->words.positional[0], "ops") == 0) return bench_ops(c, args->op, args->csv);
+  if (b.path == NULL) return cli_usage(c, "limbeck bench prompt MODEL", "MODEL is missing");
   lb_error err = {0};
   for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
     if (strcmp(jobs[i].name, args->words.positional[0]) == 0) b.job = &jobs[i];
@@ -337,18 +345,21 @@ const verb verb_bench = {
     .name = "bench",
     .summary = "how fast this machine runs a model",
     .description =
-        "Measures reading a prompt, making new tokens, tokenizing, or loading up to the first "
-        "token. After a warm-up it repeats and reports the median time and the spread, (slowest - "
+        "Measures single operations on shapes of real models (ops), reading a prompt, making new "
+        "tokens, tokenizing, or loading up to the first token. After a warm-up it repeats and "
+        "reports the median time and the spread, (slowest - "
         "fastest) / median.\n\n"
         "With --json: one object with tokens_per_second, peak_memory_bytes, precision, threads, "
         "median (seconds) and spread.",
     .positionals = {{.name = "WHAT",
-                     .help = "prompt, generate, tokenize or load",
-                     .choices = "prompt|generate|tokenize|load"},
+                     .help = "ops, prompt, generate, tokenize or load",
+                     .choices = "ops|prompt|generate|tokenize|load"},
                     {.name = "MODEL",
-                     .help = "a Hugging Face folder, a .gguf file, or a hub name"}},
+                     .help = "a Hugging Face folder, a .gguf file, or a hub name; ops needs none",
+                     .optional = true}},
     .options = bench_options,
-    .examples = {{"limbeck bench prompt model.gguf --tokens 512", "reading a prompt"},
+    .examples = {{"limbeck bench ops --csv > ops.csv", "every operation, beside its reference"},
+                 {"limbeck bench prompt model.gguf --tokens 512", "reading a prompt"},
                  {"limbeck bench generate model.gguf --tokens 64 --batch 16", "16 texts at once"},
                  {"limbeck bench tokenize tokenizer.json --input book.txt", "tokens per second"}},
     .args_size = sizeof(bench_args),

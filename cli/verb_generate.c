@@ -199,7 +199,7 @@ static int run_lines(generate_run *run) {
   line_result result = LINE_READ;
   int code = CLI_DONE;
   while (code == CLI_DONE && result == LINE_READ) {
-    result = document_next(&documents[n], &in, &run->side, !run->args->no_special);
+    result = document_next(&documents[n], &in, &run->side, run->model, !run->args->no_special);
     n += result == LINE_READ;
     /* What was read before a bad line is still answered. */
     if (n == batch || (result != LINE_READ && n > 0)) {

@@ -201,7 +201,7 @@ static int score_lines(score_run *run) {
   line_result result = LINE_READ;
   int code = CLI_DONE;
   while (code == CLI_DONE && result == LINE_READ && !cli_cancelled) {
-    result = document_next(&documents[n], &in, &run->side, !run->args->no_special);
+    result = document_next(&documents[n], &in, &run->side, run->model, !run->args->no_special);
     if (result == LINE_READ) tokens += documents[n++].ids.n;
     bool full = n == GROUP_DOCUMENTS || tokens >= GROUP_TOKENS;
     if (full || (result != LINE_READ && n > 0)) {

@@ -42,7 +42,9 @@ function(limbeck_isa_flags)
     set(flags "")
     if(source MATCHES "/src/kernels/")
       list(APPEND flags -ffp-contract=off) # sums and products are fused where the code says so only
-      if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+      if(LIMBECK_SANITIZE) # optimising instrumented vector code takes minutes
+        list(APPEND flags -O1)
+      elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
         list(APPEND flags -O3)
       endif()
     endif()

@@ -32,35 +32,29 @@
  *     |got - wanted| <= relative * |wanted| + of_largest * (largest |wanted| of the result);
  * NaN must meet NaN, an infinity the same infinity. Measured with AVX-512, AVX2 and oneDNN; two to
  * four times the worst error seen (LIMBECK_SHOW_ERRORS=1 test_op_parity prints them). */
+/* clang-format off */
 typedef struct lb_tolerance {
   double relative, of_largest;
 } lb_tolerance;
 
 /* Nothing is computed, or one correctly rounded operation: bit for bit. */
-#define LB_TOL_EXACT                                                                               \
-  { 0, 0 }
+#define LB_TOL_EXACT {0, 0}
 /* Sums of up to some thousand products: float32 rounding of partial sums, about sqrt(n) * 2^-24. */
-#define LB_TOL_LINEAR                                                                              \
-  { 0, 2.5e-6 }
-/* Both factors rounded to bfloat16 on both sides, but a product that ends near a rounding boundary
- * of nothing: sums differ as in LINEAR. Weights that the thin kernels leave unrounded differ by
- * 2^-9 each, averaged over the sum. */
-#define LB_TOL_LINEAR_BF16                                                                         \
-  { 0, 8e-3 }
+#define LB_TOL_LINEAR {0, 2.5e-6}
+/* Both factors rounded to bfloat16 (2^-9 each) by one side only: thin kernels leave them exact; the
+ * errors average over the sum. */
+#define LB_TOL_LINEAR_BF16 {0, 8e-3}
 /* A mean over the row, one division, one square root. */
-#define LB_TOL_NORM                                                                                \
-  { 6e-7, 3e-7 }
+#define LB_TOL_NORM {6e-7, 3e-7}
 /* cos and sin rounded to float32 before the products, then a difference of two products. */
-#define LB_TOL_ROPE                                                                                \
-  { 4e-7, 1e-7 }
+#define LB_TOL_ROPE {4e-7, 1e-7}
 /* Our exp and tanh are within 2 ulp; x / (1 + exp(-2u)) multiplies the rounding of u by u. Far out
- * on the negative side the reference's own 1 + tanh(u) has only 1e-16 left. */
-#define LB_TOL_ACT {1e-5, 1e-17}
+ * on the negative side the reference's own 1 + tanh(u) has only 1e-16 left, and so has PyTorch's. */
+#define LB_TOL_ACT {1e-5, 1e-16}
 /* Scores in float32 (rounding times |score|), exp, a weighted mean. */
-#define LB_TOL_ATTENTION                                                                           \
-  { 0, 2e-6 }
+#define LB_TOL_ATTENTION {0, 2e-6}
 /* logsumexp: float32 terms summed in double over stretches; ids and logits are copies. */
-#define LB_TOL_LOGSUMEXP                                                                           \
-  { 1.5e-7, 0 }
+#define LB_TOL_LOGSUMEXP {1.5e-7, 0}
+/* clang-format on */
 
 #endif

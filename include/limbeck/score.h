@@ -34,7 +34,8 @@ typedef struct lb_score_row {
 typedef struct lb_scores lb_scores;
 
 /** @owns *out: lb_scores_free   @error LB_E_ARG (empty document, id outside the vocabulary, longer
- *  than the model's context), LB_E_NOMEM, LB_E_NUMERIC */
+ *  than the model's context; top_k), LB_E_NOMEM, LB_E_NUMERIC (logits not finite: which document, after
+ *  which token)   @test tests/unit/test_score.c */
 LB_API LB_NODISCARD lb_status lb_score(lb_scores **out, lb_model *model,
                                        const lb_prompt *documents, size_t n_documents,
                                        const lb_score_options *options, lb_error *err);

@@ -56,7 +56,7 @@ LB_API lb_encode_options lb_encode_options_default(void);
  *         file that explodes on this text), LB_E_FORMAT (the vocabulary lacks a token that the
  *         text needs), LB_E_NOMEM
  *  @test  tests/golden/test_golden_tokenizers.c                                                */
-LB_API LB_NODISCARD lb_status lb_tokenizer_encode(lb_tokenizer *tokenizer, const char *text,
+LB_API LB_NODISCARD lb_status lb_tokenizer_encode(const lb_tokenizer *tokenizer, const char *text,
                                                   size_t size, const lb_encode_options *options,
                                                   int32_t **ids, size_t *n, lb_error *err);
 
@@ -72,7 +72,7 @@ typedef struct lb_text_span {
  *  the ids are those of lb_tokenizer_encode on the whole text. Spans need not end at characters.
  *  @owns, @error as lb_tokenizer_encode
  *  @test tests/unit/test_tokenizer_spans.c                                                     */
-LB_API LB_NODISCARD lb_status lb_tokenizer_encode_spans(lb_tokenizer *tokenizer,
+LB_API LB_NODISCARD lb_status lb_tokenizer_encode_spans(const lb_tokenizer *tokenizer,
                                                         const lb_text_span *spans, size_t n_spans,
                                                         const lb_encode_options *options,
                                                         int32_t **ids, size_t *n, lb_error *err);
@@ -86,7 +86,7 @@ LB_API void lb_ids_free(int32_t *ids); /**< accepts NULL */
  *  @owns  *text: lb_text_free; NUL-terminated, *size (may be NULL) does not count the NUL
  *  @error LB_E_ARG (an id outside the vocabulary, with the range), LB_E_LIMIT, LB_E_NOMEM
  *  @test  tests/golden/test_golden_tokenizers.c                                                */
-LB_API LB_NODISCARD lb_status lb_tokenizer_decode(lb_tokenizer *tokenizer, const int32_t *ids,
+LB_API LB_NODISCARD lb_status lb_tokenizer_decode(const lb_tokenizer *tokenizer, const int32_t *ids,
                                                   size_t n, bool skip_special_tokens, char **text,
                                                   size_t *size, lb_error *err);
 LB_API void lb_text_free(char *text); /**< accepts NULL */
@@ -97,7 +97,7 @@ typedef struct lb_stream_decoder lb_stream_decoder;
 
 /** @owns *out: lb_stream_decoder_free; the tokenizer must outlive it */
 LB_API LB_NODISCARD lb_status lb_stream_decoder_new(lb_stream_decoder **out,
-                                                    lb_tokenizer *tokenizer,
+                                                    const lb_tokenizer *tokenizer,
                                                     bool skip_special_tokens, lb_error *err);
 /** Takes one id. *text (never NULL, often empty) is valid until the next call; *size may be NULL.
  *  @owns *text stays with the decoder

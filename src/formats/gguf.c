@@ -92,7 +92,7 @@ static lb_status take(const uint8_t **out, cursor *c, uint64_t n, const char *wh
 
 /* A little-endian unsigned number of `size` bytes. */
 static lb_status take_number(uint64_t *out, cursor *c, size_t size, const char *what) {
-  const uint8_t *p;
+  const uint8_t *p = NULL;
   lb_status st = take(&p, c, size, what);
   if (st != LB_OK) return st;
   *out = 0;
@@ -101,8 +101,9 @@ static lb_status take_number(uint64_t *out, cursor *c, size_t size, const char *
 }
 
 static lb_status take_string(lb__gguf_string *out, cursor *c, uint64_t max, const char *what) {
-  uint64_t n;
-  const uint8_t *p;
+  uint64_t n = 0;
+  const uint8_t *p = NULL;
+  *out = (lb__gguf_string){NULL, 0};
   lb_status st = take_number(&n, c, 8, what);
   if (st != LB_OK) return st;
   if (n > max)

@@ -143,20 +143,26 @@ lb_status lb__gguf_get_string(const char **out, const lb__gguf *g, const char *k
 
 lb_status lb__gguf_get_array(lb__gguf_array *out, const lb__gguf *g, const char *key,
                              lb__gguf_array_kind kind, bool required, lb_error *err) {
-  static const char *const wanted[] = {"an array of integers", "an array of floats",
-                                       "an array of strings"};
   const lb__gguf_value *v = lb__gguf_value_find(g, key);
   bool right = false;
+  const char *wanted = "an array";
   memset(out, 0, sizeof *out);
   if (v == NULL) return fail_absent(g, key, required, err);
-  if (v->type == LB__GGUF_ARRAY) switch (kind) {
-    case LB__GGUF_ARRAY_OF_INTS:
-      right = is_integer(v->element) || v->element == LB__GGUF_BOOL;
-      break;
-    case LB__GGUF_ARRAY_OF_REALS: right = is_real(v->element); break;
-    case LB__GGUF_ARRAY_OF_STRINGS: right = v->element == LB__GGUF_STRING; break;
-    }
-  if (!right) return fail_type(g, v, wanted[kind], err);
+  switch (kind) {
+  case LB__GGUF_ARRAY_OF_INTS:
+    wanted = "an array of integers";
+    right = is_integer(v->element) || v->element == LB__GGUF_BOOL;
+    break;
+  case LB__GGUF_ARRAY_OF_REALS:
+    wanted = "an array of floats";
+    right = is_real(v->element);
+    break;
+  case LB__GGUF_ARRAY_OF_STRINGS:
+    wanted = "an array of strings";
+    right = v->element == LB__GGUF_STRING;
+    break;
+  }
+  if (v->type != LB__GGUF_ARRAY || !right) return fail_type(g, v, wanted, err);
   *out = (lb__gguf_array){v->element, v->n, v->elements, v->strings};
   return LB_OK;
 }

@@ -278,8 +278,8 @@ static lb_status append_entries(file_reader *r) {
 lb_status lb__safetensors_read_part(lb__safetensors *s, const uint8_t *bytes, size_t size,
                                     const char *file, lb_error *err) {
   file_reader r = {.out = s, .file = file, .err = err};
-  const char *text;
-  size_t text_size;
+  const char *text = NULL;
+  size_t text_size = 0;
   json_t *root = NULL;
   lb_status st = find_header(&text, &text_size, &r, bytes, size);
   if (st != LB_OK) return st;

@@ -58,7 +58,6 @@ typedef struct beam_group { /* one prompt's search */
   hypothesis *finished, *next_finished; /* [num_beams] best first */
   node *nodes;
   size_t n_nodes, nodes_capacity;
-  bool improvable; /* false once no running beam is believed to beat the finished ones */
   bool done;
 } beam_group;
 
@@ -281,12 +280,10 @@ static float length_divisor(const beam_search *b, int64_t length) {
   return (float)pow((double)length, b->s->options->length_penalty);
 }
 
-static float finished_score(const beam_search *b, const beam_group *g, size_t i, float divisor,
-                            bool full) {
+/* Transformers lowers the scores of prompts that are done, too; here those have left. */
+static float finished_score(const beam_search *b, size_t i, float divisor) {
   const candidate *c = &b->candidates[i];
   float score = c->score / divisor;
-  if (full) score += OUT_OF_REACH;
-  if (!g->improvable) score += OUT_OF_REACH;
   if (!c->ends || i >= b->num_beams) score += OUT_OF_REACH;
   return isnan(score) ? -INFINITY : score; /* 0 / 0 of an extreme length_penalty */
 }
@@ -294,9 +291,8 @@ static float finished_score(const beam_search *b, const beam_group *g, size_t i,
 static lb_status choose_finished(beam_search *b, beam_group *g, lb_error *err) {
   size_t n = b->num_beams;
   float divisor = length_divisor(b, g->n_new + 1);
-  bool full = is_full(b, g);
   for (size_t i = 0; i < n; i++) b->scores[i] = g->finished[i].score;
-  for (size_t i = 0; i < b->n_keep; i++) b->scores[n + i] = finished_score(b, g, i, divisor, full);
+  for (size_t i = 0; i < b->n_keep; i++) b->scores[n + i] = finished_score(b, i, divisor);
   best_indices(b->order, n, b->scores, n + b->n_keep);
   for (size_t i = 0; i < n; i++) {
     size_t at = b->order[i];
@@ -377,8 +373,7 @@ static lb_status advance(beam_search *b, beam_group *g, lb_error *err) {
   if (st != LB_OK) return st;
   g->n_new++;
   b->s->out->times.new_tokens += (int64_t)b->num_beams;
-  g->improvable = g->improvable && can_improve(b, g);
-  g->done = !g->improvable || is_full(b, g) || all_end(b);
+  g->done = !can_improve(b, g) || is_full(b, g) || all_end(b);
   return g->done ? LB_OK : move_sequences(b, g, first, err);
 }
 
@@ -398,8 +393,7 @@ static void group_deinit(beam_search *b, beam_group *g) {
 /* The first beam starts at 0, the others out of reach: else all would choose the same tokens. */
 static lb_status group_init(beam_search *b, beam_group *g, const lb__reading *r, lb_error *err) {
   size_t n = b->num_beams;
-  *g = (beam_group){
-      .prompt = r->prompt, .limit = lb__search_limit(b->s, r->prompt), .improvable = true};
+  *g = (beam_group){.prompt = r->prompt, .limit = lb__search_limit(b->s, r->prompt)};
   g->running = lb__new_array(n, sizeof *g->running);
   g->next = lb__new_array(n, sizeof *g->next);
   g->finished = lb__new_array(n, sizeof *g->finished);

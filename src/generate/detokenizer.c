@@ -4,7 +4,7 @@
 #include "base/fail.h"
 
 typedef struct detokenizer {
-  lb_tokenizer *tokenizer;
+  const lb_tokenizer *tokenizer;
   lb_stream_decoder *decoder;
 } detokenizer;
 
@@ -19,7 +19,7 @@ static lb_status open_decoder(void **state, const void *ctx, lb_error *err) {
   detokenizer *d = lb__new(sizeof *d);
   *state = NULL;
   if (d == NULL) return lb__fail_nomem(err, "a decoder of text");
-  d->tokenizer = (lb_tokenizer *)(uintptr_t)ctx; /* an opened tokenizer never changes */
+  d->tokenizer = ctx;
   lb_status st = lb_stream_decoder_new(&d->decoder, d->tokenizer, true, err);
   if (st != LB_OK) {
     close_decoder(d);

@@ -33,7 +33,7 @@ static lb_status check_integers(const lb_generate_options *o, lb_error *err) {
   if (st == LB_OK) st = check_integer("top_k", o->top_k, 0, INT64_MAX, err);
   if (st == LB_OK) st = check_integer("num_beams", o->num_beams, 1, LB__MAX_BEAMS, err);
   if (st == LB_OK)
-    st = check_integer("num_return_sequences", o->num_return_sequences, 1, LB__MAX_BEAMS, err);
+    st = check_integer("num_return_sequences", o->num_return_sequences, 1, LB__MAX_RETURN, err);
   if (st != LB_OK) return st;
   if (o->min_new_tokens > o->max_new_tokens)
     return lb__fail(err, LB_E_ARG, "min_new_tokens: want at most max_new_tokens (%lld), got %lld",

@@ -247,6 +247,7 @@ static int64_t pages_needed(const lb__kv_cache *c, const lb__kv_append *appends,
 }
 
 static int32_t take_page(lb__kv_cache *c) {
+  LB_ASSERT(c->n_free > 0); /* prepare reserved it */
   int32_t page = c->free_pages[--c->n_free];
   c->holders[page] = 1;
   return page;

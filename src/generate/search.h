@@ -11,7 +11,8 @@
 enum {
   LB__PROMPT_CHUNK = 512, /* prompt tokens per feed: bounds a step's activations */
   LB__MAX_LIVE = 64,      /* sequences per feed: bounds a step's logits */
-  LB__MAX_BEAMS = 4096    /* of num_beams and num_return_sequences */
+  LB__MAX_BEAMS = 256,    /* of one prompt, which are fed together */
+  LB__MAX_RETURN = 4096   /* num_return_sequences */
 };
 
 struct lb_generation {

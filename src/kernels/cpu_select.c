@@ -8,35 +8,72 @@
 #include "cpu/linear_parts.h"
 #include "cpu/reference/reference.h"
 #include "onednn/onednn_gemm.h"
+#if defined(__x86_64__)
+#include "cpu/x86/x86.h"
+#endif
 
 #include <pthread.h>
 #include <stdlib.h>
 
+/* ---- the CPU ---- */
+
+/* name as __builtin_cpu_supports knows it, and what it is good for */
+#define CPU_FEATURES(X)                                                                            \
+  X(avx2, "256-bit vectors")                                                                       \
+  X(fma, "fused multiply and add")                                                                 \
+  X(f16c, "half precision to float")                                                               \
+  X(avx512f, "512-bit vectors")                                                                    \
+  X(avx512bw, "512-bit vectors of bytes")                                                          \
+  X(avx512vl, "AVX-512 on shorter vectors")                                                        \
+  X(avx512dq, "AVX-512 on 64-bit integers")                                                        \
+  X(avx512vnni, "8-bit dot products")                                                              \
+  X(avx512bf16, "bfloat16 dot products")
+
+enum {
+#define X(name, text) HAS_##name,
+  CPU_FEATURES(X)
+#undef X
+      N_FEATURES
+};
+
+static lb__cpu_feature features[N_FEATURES] = {
+#define X(name, text) {#name, text, false},
+    CPU_FEATURES(X)
+#undef X
+};
+
+static void look_at_cpu(void) {
 #if defined(__x86_64__)
-#include "cpu/x86/x86.h"
+#define X(name, text) features[HAS_##name].present = __builtin_cpu_supports(#name) != 0;
+  CPU_FEATURES(X)
+#undef X
+#endif
+}
+
+static pthread_once_t looked = PTHREAD_ONCE_INIT;
+
+const lb__cpu_feature *lb__cpu_features(size_t *n) {
+  pthread_once(&looked, look_at_cpu);
+  *n = N_FEATURES;
+  return features;
+}
+
+static bool has(int feature) {
+  size_t n;
+  return lb__cpu_features(&n)[feature].present;
+}
+
 static bool has_avx2(void) {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return has(HAS_avx2) && has(HAS_fma) && has(HAS_f16c);
 }
 static bool has_avx512(void) {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return has_avx2() && has(HAS_avx512f) && has(HAS_avx512bw) && has(HAS_avx512vl) &&
+         has(HAS_avx512dq);
 }
 /* Elsewhere oneDNN emulates bfloat16, slower than float32. */
 static bool has_fast_bf16(void) {
-  return has_avx512() && __builtin_cpu_supports("avx512bf16");
+  return has_avx512() && has(HAS_avx512bf16);
 }
-#else
-static bool has_avx2(void) {
-  return false;
-}
-static bool has_avx512(void) {
-  return false;
-}
-static bool has_fast_bf16(void) {
-  return false;
-}
-#endif
 
 /* ---- the sets ---- */
 
@@ -53,14 +90,14 @@ static const lb__kernel_set sets_[N_SETS] = {
 static lb__kernel_set sets[N_SETS];
 static pthread_once_t sets_once = PTHREAD_ONCE_INIT;
 
-static void look_at_cpu(void) {
+static void find_sets(void) {
   memcpy(sets, sets_, sizeof sets);
   sets[AVX2].runs_here = has_avx2();
   sets[AVX512].runs_here = has_avx512();
 }
 
 const lb__kernel_set *lb__kernel_sets(size_t *n) {
-  pthread_once(&sets_once, look_at_cpu);
+  pthread_once(&sets_once, find_sets);
   *n = N_SETS;
   return sets;
 }

@@ -18,6 +18,13 @@ typedef struct lb__kernel_set {
 } lb__kernel_set;
 const lb__kernel_set *lb__kernel_sets(size_t *n);
 
+/* What the CPU has, as far as a kernel could use it. */
+typedef struct lb__cpu_feature {
+  const char *name, *text;
+  bool present;
+} lb__cpu_feature;
+const lb__cpu_feature *lb__cpu_features(size_t *n);
+
 /* Fills a table with the kernels that `allowed` (a comma list as in LIMBECK_KERNELS; NULL: all)
  * gives on this machine. The parts of the tuned linear are process-wide: a table is valid until
  * the next call, so only tests and benchmarks call this, one table at a time.

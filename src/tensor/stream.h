@@ -7,8 +7,9 @@
 
 #include "tensor.h"
 
-/* How linear layers compute: `f32` multiplies in float32 whatever the stored type; `bf16` rounds
- * activations and weights to bfloat16 and accumulates in float32. */
+/* How linear layers compute: `f32` multiplies in float32 whatever the stored type; `bf16` lets
+ * kernels round activations and weights to bfloat16 where that is faster (many tokens, a CPU that
+ * has such products) and accumulates in float32. */
 typedef enum lb__compute { LB__COMPUTE_F32, LB__COMPUTE_BF16 } lb__compute;
 
 typedef struct lb__stream {

@@ -17,7 +17,7 @@ static lb_status feed(const lb_tokenizer *t, lb__decoding *d, int32_t id, bool s
   return text == NULL ? LB_OK : lb__decoding_token(d, text, size, err);
 }
 
-lb_status lb_tokenizer_decode(lb_tokenizer *t, const int32_t *ids, size_t n,
+lb_status lb_tokenizer_decode(const lb_tokenizer *t, const int32_t *ids, size_t n,
                               bool skip_special_tokens, char **text, size_t *size, lb_error *err) {
   *text = NULL;
   if (size != NULL) *size = 0;
@@ -40,12 +40,12 @@ void lb_text_free(char *text) {
 }
 
 struct lb_stream_decoder {
-  lb_tokenizer *tokenizer;
+  const lb_tokenizer *tokenizer;
   lb__decoding *decoding;
   bool skip_special_tokens;
 };
 
-lb_status lb_stream_decoder_new(lb_stream_decoder **out, lb_tokenizer *tokenizer,
+lb_status lb_stream_decoder_new(lb_stream_decoder **out, const lb_tokenizer *tokenizer,
                                 bool skip_special_tokens, lb_error *err) {
   *out = NULL;
   lb_stream_decoder *s = lb__new(sizeof *s);

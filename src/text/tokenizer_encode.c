@@ -28,7 +28,9 @@ static lb__encoder *new_encoder(void) {
   return NULL;
 }
 
-static lb__encoder *take_encoder(lb_tokenizer *t) {
+/* The spare scratch is the one part of an open tokenizer that changes; it is atomic. */
+static lb__encoder *take_encoder(const lb_tokenizer *tokenizer) {
+  lb_tokenizer *t = (lb_tokenizer *)(uintptr_t)tokenizer;
   for (size_t i = 0; i < LB__MAX_ENCODERS; i++) {
     lb__encoder *e = atomic_exchange(&t->encoders[i], NULL);
     if (e != NULL) return e;
@@ -36,7 +38,8 @@ static lb__encoder *take_encoder(lb_tokenizer *t) {
   return new_encoder();
 }
 
-static void return_encoder(lb_tokenizer *t, lb__encoder *e) {
+static void return_encoder(const lb_tokenizer *tokenizer, lb__encoder *e) {
+  lb_tokenizer *t = (lb_tokenizer *)(uintptr_t)tokenizer;
   for (size_t i = 0; i < LB__MAX_ENCODERS; i++) {
     lb__encoder *empty = NULL;
     if (atomic_compare_exchange_strong(&t->encoders[i], &empty, e)) return;
@@ -149,7 +152,7 @@ static lb_status give_ids(lb__encoder *e, int32_t **ids, size_t *n, lb_error *er
   return LB_OK;
 }
 
-static lb_status encode(lb_tokenizer *t, const char *text, size_t size,
+static lb_status encode(const lb_tokenizer *t, const char *text, size_t size,
                         const struct lb__byte_range *user, size_t n_user,
                         const lb_encode_options *options, int32_t **ids, size_t *n, lb_error *err) {
   lb_encode_options o = options != NULL ? *options : lb_encode_options_default();
@@ -166,7 +169,7 @@ static lb_status encode(lb_tokenizer *t, const char *text, size_t size,
   return st;
 }
 
-lb_status lb_tokenizer_encode(lb_tokenizer *t, const char *text, size_t size,
+lb_status lb_tokenizer_encode(const lb_tokenizer *t, const char *text, size_t size,
                               const lb_encode_options *options, int32_t **ids, size_t *n,
                               lb_error *err) {
   *ids = NULL;
@@ -174,9 +177,9 @@ lb_status lb_tokenizer_encode(lb_tokenizer *t, const char *text, size_t size,
   return encode(t, size > 0 ? text : "", size, NULL, 0, options, ids, n, err);
 }
 
-lb_status lb_tokenizer_encode_spans(lb_tokenizer *t, const lb_text_span *spans, size_t n_spans,
-                                    const lb_encode_options *options, int32_t **ids, size_t *n,
-                                    lb_error *err) {
+lb_status lb_tokenizer_encode_spans(const lb_tokenizer *t, const lb_text_span *spans,
+                                    size_t n_spans, const lb_encode_options *options, int32_t **ids,
+                                    size_t *n, lb_error *err) {
   *ids = NULL;
   *n = 0;
   lb__buf text;

@@ -8,7 +8,7 @@ prompt=58,30,165,173,71,229,226,26,30,150,149,2
 score() { "$LIMBECK" score "$1" --top 2 --json --input "$work/in.jsonl"; }
 echo "{\"ids\":[$prompt]}" >"$work/in.jsonl"
 
-for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral gemma3-linear; do
+for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral; do
   source=$models/$name
   [ -d "$source" ] || continue
   want=$(score "$source")
@@ -21,6 +21,13 @@ for name in llama-tied-gqa gpt2-tied qwen2-tied qwen3-tied mistral gemma3-linear
   err_has "checked"
   [ "$(score "$work/$name-back")" = "$want" ] || fail "$name: there and back changed the predictions"
 done
+
+# gemma's norms are stored as 1 + w in GGUF: there and back costs a rounding, which the check measures
+run convert "$models/gemma3-linear" "$work/gemma.gguf" --json
+exits 0
+run convert "$work/gemma.gguf" "$work/gemma" --json
+exits 0
+out_has '"same_best_token":1'
 
 # ---- other number formats: what was measured stays within what was promised ----
 for type in f16 bf16 q8_0 q4_0; do

@@ -40,8 +40,8 @@ for verb in $verbs; do
   run completion fish
   out_has "-a $verb "
 done
-[ "$count" -ge 9 ] || fail "the overview lists $count verbs"
-for verb in generate chat score tokenize inspect convert; do
+[ "$count" -ge 11 ] || fail "the overview lists $count verbs"
+for verb in generate chat score tokenize inspect convert bench; do
   run help "$verb"
   out_has "examples"
   out_has "arguments"

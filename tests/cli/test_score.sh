@@ -63,10 +63,18 @@ END
 exits 1
 err_has "standard input:2: not JSON"
 run score "$llama" --json <<'END'
+{"ids":[1,2]}
 {"ids":[1,302]}
 END
-[ "$code" = 1 ] || [ "$code" = 2 ] || fail "$what: exit $code"
-err_has "302"
+exits 1
+err_has "standard input:2: token 1: id 302 is outside the model's vocabulary (0 to 301)"
+out_matches "$line"
+long=$(awk 'BEGIN { for (i = 0; i < 300; i++) printf "%s7", i ? "," : "" }')
+run score "$llama" --json <<END
+{"ids":[$long]}
+END
+exits 1
+err_has "standard input:1: the document has 300 tokens, the model's context 256"
 run score "$llama" --top 2000 --text a
 exits 2
 err_has "0..1024"

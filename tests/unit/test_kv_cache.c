@@ -168,6 +168,22 @@ static void test_full_page_is_not_copied(void **state) {
   lb__kv_cache_free(c);
 }
 
+/* All pages are taken when a fork wants to write: its copy needs a page that nobody announced. */
+static void test_copy_when_all_pages_are_taken(void **state) {
+  (void)state;
+  lb__kv_cache *c;
+  for (int64_t n_pages = 1; n_pages <= 20; n_pages++) {
+    int32_t a, b;
+    assert_int_equal(lb__kv_cache_new(&c, shape, NULL), LB_OK);
+    assert_int_equal(lb__kv_sequence_new(c, &a, NULL), LB_OK);
+    append(c, a, n_pages * LB__KV_PAGE_SIZE - 3);
+    assert_int_equal(lb__kv_fork(c, &b, a, NULL), LB_OK);
+    append(c, b, 1);
+    assert_int_equal(lb__kv_pages_used(c), n_pages + 1);
+    lb__kv_cache_free(c);
+  }
+}
+
 static void test_prepare_without_commit_changes_nothing(void **state) {
   (void)state;
   lb__kv_cache *c;
@@ -243,6 +259,7 @@ int main(void) {
       cmocka_unit_test(test_against_copies),
       cmocka_unit_test(test_forks_share_pages),
       cmocka_unit_test(test_full_page_is_not_copied),
+      cmocka_unit_test(test_copy_when_all_pages_are_taken),
       cmocka_unit_test(test_prepare_without_commit_changes_nothing),
       cmocka_unit_test(test_estimate),
       cmocka_unit_test(test_steady_state_allocates_nothing),

@@ -249,9 +249,10 @@ void lb__ref_quantize_q8_0(void *row, const float *x, int64_t n) {
   }
 }
 
-/* The element of largest magnitude gets q = 0, that is -8: the range is not symmetric. */
+/* The element of largest magnitude gets q = 0, that is -8: the range is not symmetric.
+ * ggml is compiled with fused multiply-add: one rounding, which double shows exactly. */
 static int q4_0_nibble(float x, float id) {
-  int q = (int)(x * id + 8.5f);
+  int q = (int)((double)x * (double)id + 8.5);
   return q > 15 ? 15 : q;
 }
 

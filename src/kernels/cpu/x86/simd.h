@@ -24,6 +24,14 @@
 enum { LANES = 16 };
 typedef __m512 vec;
 typedef __m512i veci;
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+/* Logical shifts; written in GCC's vector language because it makes constant counts immediate. */
+LB__INLINE veci i_right(veci a, int n) {
+  return (veci)((words)a >> n);
+}
+LB__INLINE veci i_left(veci a, int n) {
+  return (veci)((words)a << n);
+}
 
 LB__INLINE vec v_set(float x) {
   return _mm512_set1_ps(x);
@@ -102,12 +110,6 @@ LB__INLINE veci i_or(veci a, veci b) {
 LB__INLINE veci i_sub(veci a, veci b) {
   return _mm512_sub_epi32(a, b);
 }
-LB__INLINE veci i_right(veci a, int n) {
-  return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n));
-}
-LB__INLINE veci i_left(veci a, int n) {
-  return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
-}
 LB__INLINE veci i_right_each(veci a, veci n) {
   return _mm512_srlv_epi32(a, n);
 }
@@ -149,6 +151,14 @@ LB__INLINE __m256 fold_max(vec x) {
 enum { LANES = 8 };
 typedef __m256 vec;
 typedef __m256i veci;
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+/* Logical shifts; written in GCC's vector language because it makes constant counts immediate. */
+LB__INLINE veci i_right(veci a, int n) {
+  return (veci)((words)a >> n);
+}
+LB__INLINE veci i_left(veci a, int n) {
+  return (veci)((words)a << n);
+}
 
 LB__INLINE vec v_set(float x) {
   return _mm256_set1_ps(x);
@@ -226,12 +236,6 @@ LB__INLINE veci i_or(veci a, veci b) {
 LB__INLINE veci i_sub(veci a, veci b) {
   return _mm256_sub_epi32(a, b);
 }
-LB__INLINE veci i_right(veci a, int n) {
-  return _mm256_srl_epi32(a, _mm_cvtsi32_si128(n));
-}
-LB__INLINE veci i_left(veci a, int n) {
-  return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
-}
 LB__INLINE veci i_right_each(veci a, veci n) {
   return _mm256_srlv_epi32(a, n);
 }
@@ -292,6 +296,15 @@ LB__INLINE float half_at(const uint8_t *p) {
   uint16_t h;
   memcpy(&h, p, sizeof h);
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
+}
+
+/* Two of them that lie together, each in all lanes. */
+LB__INLINE void halves_at(vec *first, vec *second, const uint8_t *p) {
+  int32_t both;
+  memcpy(&both, p, sizeof both);
+  __m128 x = _mm_cvtph_ps(_mm_cvtsi32_si128(both));
+  *first = v_set(_mm_cvtss_f32(x));
+  *second = v_set(_mm_cvtss_f32(_mm_movehdup_ps(x)));
 }
 
 /* ---- functions: within 2 units in the last place of float32; NaN and infinities as libm ---- */

@@ -57,7 +57,8 @@ LB__INLINE void unpack_q4_0(vec out[VECS], const uint8_t *b, int part) {
 }
 LB__INLINE void unpack_q4_1(vec out[VECS], const uint8_t *b, int part) {
   (void)part;
-  vec d = v_set(half_at(b)), m = v_set(half_at(b + 2));
+  vec d, m;
+  halves_at(&d, &m, b);
   for (int i = 0; i < VECS; i++) out[i] = scaled_plus(nibbles(b + 4, i), d, m);
 }
 LB__INLINE void unpack_q5_0(vec out[VECS], const uint8_t *b, int part) {
@@ -68,7 +69,8 @@ LB__INLINE void unpack_q5_0(vec out[VECS], const uint8_t *b, int part) {
 }
 LB__INLINE void unpack_q5_1(vec out[VECS], const uint8_t *b, int part) {
   (void)part;
-  vec d = v_set(half_at(b)), m = v_set(half_at(b + 2));
+  vec d, m;
+  halves_at(&d, &m, b);
   for (int i = 0; i < VECS; i++)
     out[i] = scaled_plus(i_or(nibbles(b + 8, i), fifth_bits(b + 4, i)), d, m);
 }
