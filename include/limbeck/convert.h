@@ -15,11 +15,11 @@ extern "C" {
 #endif
 
 typedef struct lb_convert_options {
-  bool has_dtype;  /* false: GGUF keeps F32/F16/BF16 sources and writes F16 for others;
-                      a folder gets BF16 for BF16 sources, F16 for F16 ones, else F32 */
-  lb_dtype dtype;  /* to GGUF: F32 F16 BF16 Q8_0 Q4_0; to a folder: F32 F16 BF16 */
+  bool has_dtype;          /* false: GGUF keeps F32/F16/BF16 sources and writes F16 for others;
+                              a folder gets BF16 for BF16 sources, F16 for F16 ones, else F32 */
+  lb_dtype dtype;          /* to GGUF: F32 F16 BF16 Q8_0 Q4_0; to a folder: F32 F16 BF16 */
   uint64_t max_shard_size; /* bytes per safetensors file; 0 = 50 GB, as Transformers 5 */
-  bool overwrite;  /* false: an existing output is LB_E_ARG */
+  bool overwrite;          /* false: an existing output is LB_E_ARG */
   /* called after each tensor with how many of how many are done; may be NULL */
   void (*on_progress)(void *ctx, size_t done, size_t total, const char *tensor);
   void *on_progress_ctx;
