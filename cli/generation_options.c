@@ -18,15 +18,13 @@ static bool wants_sampling(const cli *c, const generation_args *args,
   return like_the_model && model->do_sample == 1;
 }
 
-/* What the makers recommend is for sampling: greedy search and beams give the same tokens from a
- * folder and from a GGUF, which has no generation_config.json (docs/decisions/0002). */
+/* What the makers recommend for sampling. */
 static void set_warpers(lb_generate_options *o, const cli *c, const generation_args *args,
                         const lb_sampling_defaults *model) {
   o->temperature =
       choose(cli_is_given(c, "temperature"), args->temperature, model->temperature, o->temperature);
   o->top_p = choose(cli_is_given(c, "top-p"), args->top_p, model->top_p, o->top_p);
   o->min_p = choose(cli_is_given(c, "min-p"), args->min_p, model->min_p, o->min_p);
-  if (!isnan(model->repetition_penalty)) o->repetition_penalty = model->repetition_penalty;
   if (cli_is_given(c, "top-k"))
     o->top_k = args->top_k;
   else if (model->top_k >= 0)
@@ -41,7 +39,9 @@ lb_generate_options generation_options_make(const cli *c, const generation_args 
   o.min_new_tokens = args->min_new_tokens;
   o.do_sample = wants_sampling(c, args, recommended, like_the_model);
   if (o.do_sample) set_warpers(&o, c, args, recommended);
-  if (cli_is_given(c, "repetition-penalty")) o.repetition_penalty = args->repetition_penalty;
+  /* Transformers applies the recommended penalty to greedy search and beams too. */
+  o.repetition_penalty = choose(cli_is_given(c, "repetition-penalty"), args->repetition_penalty,
+                                recommended->repetition_penalty, o.repetition_penalty);
   o.seed = args->seed;
   if (args->num_beams > 0) o.num_beams = args->num_beams;
   if (cli_is_given(c, "length-penalty")) o.length_penalty = args->length_penalty;

@@ -59,6 +59,7 @@ static lb_status convert(cli *c, const convert_args *args, lb_error *err) {
   o.overwrite = args->overwrite;
   o.on_progress = show_progress;
   o.on_progress_ctx = &bar;
+  o.cancel = &cli_cancelled;
   lb_status st = lb_convert(args->words.positional[0], args->words.positional[1], &o, err);
   progress_end(&bar);
   return st;
@@ -110,9 +111,6 @@ static int check(cli *c, const convert_args *args) {
 static int run_convert(cli *c, void *opaque) {
   const convert_args *args = opaque;
   lb_error err = {0};
-  /* Nothing here looks at the flag: Ctrl-C ends the process. Saves are atomic. */
-  signal(SIGINT, SIG_DFL);
-  signal(SIGTERM, SIG_DFL);
   if (convert(c, args, &err) != LB_OK) return cli_error(c, &err);
   int code = CLI_DONE;
   if (args->check)

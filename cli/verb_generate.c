@@ -44,7 +44,7 @@ static const option generate_options[] = {
      .value = "N",
      .range = "1..4096",
      .fallback = "16",
-     .help = "lines of --input that run together; with sampling, the draws depend on it"},
+     .help = "lines of --input that run together"},
     {.name = "chat",
      .kind = OPTION_FLAG,
      .offset = FIELD(chat),
@@ -205,9 +205,7 @@ static int run_lines(generate_run *run) {
     if (n == batch || (result != LINE_READ && n > 0)) {
       code = run_group(run, documents, n);
       done += n;
-      /* Draws are keyed by the place of a prompt in its group: without another seed, the same
-       * prompt in two groups would get the same answer. The first group has the user's seed. */
-      run->options.seed = run->args->generation.seed ^ (done * UINT64_C(0x9E3779B97F4A7C15));
+      run->options.first_prompt = done;
       for (; n > 0; n--) document_free(&documents[n - 1]);
     }
   }

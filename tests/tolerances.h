@@ -25,7 +25,7 @@
 /* ---- golden/: real models, block-quantised weights expanded to float32 on both sides ----
  * 30 layers of float32 sums in another order; 7e-5 was seen in logsumexp */
 #define LB_TOL_GOLDEN_REAL     2e-3
-#define LB_TOL_GOLDEN_REAL_SUM 2e-2
+#define LB_TOL_GOLDEN_REAL_SUM 5e-3
 
 /* ---- op/: tuned kernels (float32 sums) against reference kernels (sums in double) ----
  * An error is forgiven when

@@ -29,7 +29,7 @@ typedef enum lb_finish_reason {
   LB_FINISH_LENGTH, /* max_new_tokens, or the model's context is full: the last token is never read,
                      * so a prompt as long as the context still gets one */
   LB_FINISH_EOS,
-  LB_FINISH_STOP    /* a stop string, or the callback said so */
+  LB_FINISH_STOP /* a stop string, or the callback said so */
 } lb_finish_reason;
 LB_API const char *lb_finish_reason_name(lb_finish_reason reason); /* "length" "eos" "stop" */
 
@@ -46,39 +46,41 @@ typedef bool lb_token_fn(void *ctx, size_t prompt, size_t sequence, int32_t id, 
                          const char *text, size_t text_size);
 
 typedef struct lb_generate_options {
-  int64_t max_new_tokens;      /* default 128; >= 0 */
-  int64_t min_new_tokens;      /* default 0: end tokens are impossible before */
-  bool do_sample;              /* default false: greedy */
-  double temperature;          /* default 1; > 0 */
-  int64_t top_k;               /* default 0: off */
-  double top_p;                /* default 1: off; 0 < top_p <= 1 */
-  double min_p;                /* default 0: off; 0 <= min_p <= 1 */
-  double repetition_penalty;   /* default 1: off; > 0; prompt tokens count, as in Transformers */
-  uint64_t seed;               /* default 0; a draw is a pure function of seed, prompt, sequence, step */
-  int64_t num_beams;           /* default 1, at most 256; do_sample and beams exclude each other */
-  double length_penalty;       /* default 1; score = sum of log-probs / length^length_penalty */
+  int64_t max_new_tokens;    /* default 128; >= 0 */
+  int64_t min_new_tokens;    /* default 0: end tokens are impossible before */
+  bool do_sample;            /* default false: greedy */
+  double temperature;        /* default 1; > 0 */
+  int64_t top_k;             /* default 0: off */
+  double top_p;              /* default 1: off; 0 < top_p <= 1 */
+  double min_p;              /* default 0: off; 0 <= min_p <= 1 */
+  double repetition_penalty; /* default 1: off; > 0; prompt tokens count, as in Transformers */
+  uint64_t first_prompt; /* default 0; the number of prompts[0] among all prompts of a larger job:
+                            draws do not depend on how the job is cut into calls */
+  uint64_t seed;         /* default 0; a draw is a pure function of seed, prompt, sequence, step */
+  int64_t num_beams;     /* default 1, at most 256; do_sample and beams exclude each other */
+  double length_penalty; /* default 1; score = sum of log-probs / length^length_penalty */
   lb_early_stopping early_stopping; /* default FALSE */
-  int64_t num_return_sequences;/* default 1; greedy allows 1, beams num_beams, sampling 4096 */
-  const int32_t *eos_ids;      /* NULL: union of the model's and the tokenizer's; n 0: none */
+  int64_t num_return_sequences;     /* default 1; greedy allows 1, beams num_beams, sampling 4096 */
+  const int32_t *eos_ids;           /* NULL: union of the model's and the tokenizer's; n 0: none */
   size_t n_eos_ids;
-  bool ignore_eos;             /* default false */
-  const char *const *stop;     /* stop strings (need a tokenizer); the text ends before one, the
-                                * ids with the token that completed it. Beams obey them too */
+  bool ignore_eos;         /* default false */
+  const char *const *stop; /* stop strings (need a tokenizer); the text ends before one, the
+                            * ids with the token that completed it. Beams obey them too */
   size_t n_stop;
-  lb_token_fn *on_token;       /* NULL: none */
+  lb_token_fn *on_token; /* NULL: none */
   void *on_token_ctx;
-  const volatile int *cancel;  /* non-zero there stops everything with LB_E_CANCELLED; may be NULL */
+  const volatile int *cancel; /* non-zero there stops everything with LB_E_CANCELLED; may be NULL */
 } lb_generate_options;
 LB_API lb_generate_options lb_generate_options_default(void);
 
 typedef struct lb_sequence {
-  const int32_t *ids;  /* the new tokens only; the end token included when one ended it */
+  const int32_t *ids; /* the new tokens only; the end token included when one ended it */
   size_t n_ids;
-  const char *text;    /* decoded without special tokens and without ids that the tokenizer does not
-                        * have, cut before a stop string; "" without a tokenizer */
+  const char *text; /* decoded without special tokens and without ids that the tokenizer does not
+                     * have, cut before a stop string; "" without a tokenizer */
   size_t text_size;
-  double logprob;      /* sum of the log-probabilities of ids, of the raw model (no warpers) */
-  double score;        /* beams: sum after processors / length^length_penalty; else = logprob */
+  double logprob; /* sum of the log-probabilities of ids, of the raw model (no warpers) */
+  double score;   /* beams: sum after processors / length^length_penalty; else = logprob */
   lb_finish_reason finish_reason;
 } lb_sequence;
 
@@ -90,7 +92,8 @@ typedef struct lb_generation lb_generation;
  *  @error  LB_E_ARG (an option out of range, named; an id outside the vocabulary; an empty prompt;
  *          a prompt longer than the context), LB_E_NOMEM, LB_E_NUMERIC (logits not finite),
  *          LB_E_CANCELLED
- *  @test   tests/unit/test_search.c, tests/unit/test_generate.c, tests/golden/test_golden_toy_search.c */
+ *  @test   tests/unit/test_search.c, tests/unit/test_generate.c,
+ * tests/golden/test_golden_toy_search.c */
 LB_API LB_NODISCARD lb_status lb_generate(lb_generation **out, lb_model *model,
                                           const lb_tokenizer *tokenizer, const lb_prompt *prompts,
                                           size_t n_prompts, const lb_generate_options *options,

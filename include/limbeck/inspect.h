@@ -19,7 +19,7 @@ typedef struct lb_stored_info { /* one tensor */
   size_t size_bytes;
 } lb_stored_info;
 
-typedef struct lb_fact { /* one line of metadata: a GGUF key, a config.json key */
+typedef struct lb_fact {   /* one line of metadata: a GGUF key, a config.json key */
   const char *key, *value; /* value as text; long arrays are abbreviated "[49152 strings]" */
 } lb_fact;
 

@@ -7,7 +7,8 @@
  *      lb_model *model;
  *      lb_status st = lb_model_open(&model, "SmolLM2-135M-Instruct.Q4_1.gguf", NULL, &err);
  *
- *  Then: <limbeck/generate.h> to write, <limbeck/score.h> to measure, <limbeck/tokenizer.h> for text. */
+ *  Then: <limbeck/generate.h> to write, <limbeck/score.h> to measure, <limbeck/tokenizer.h> for
+ * text. */
 #ifndef LIMBECK_MODEL_H
 #define LIMBECK_MODEL_H
 
@@ -33,9 +34,8 @@ LB_API lb_model_options lb_model_options_default(void);
 /** Opens a model.
  *  @param  options  NULL for the defaults
  *  @owns   *out: release with lb_model_free. NULL on failure
- *  @error  LB_E_IO (no such file), LB_E_FORMAT (malformed), LB_E_UNSUPPORTED (architecture, with the
- *          list of known ones; or a feature of it), LB_E_SHAPE (config and weights disagree),
- *          LB_E_NOMEM
+ *  @error  LB_E_IO (no such file), LB_E_FORMAT (malformed), LB_E_UNSUPPORTED (architecture, with
+ * the list of known ones; or a feature of it), LB_E_SHAPE (config and weights disagree), LB_E_NOMEM
  *  @thread several models may be used at once; one model by one thread at a time            */
 LB_API LB_NODISCARD lb_status lb_model_open(lb_model **out, const char *path,
                                             const lb_model_options *options, lb_error *err);
@@ -49,19 +49,19 @@ typedef struct lb_model_info {
   const char *architecture; /* "LlamaForCausalLM" */
   int64_t vocab_size;       /* rows of the embedding, padding included */
   int64_t hidden_size, intermediate_size, n_layers, n_heads, n_kv_heads, head_dim;
-  int64_t max_positions;    /* the longest context it was made for */
-  int64_t sliding_window;   /* 0: none */
-  int64_t n_parameters;     /* shared (tied) weights counted once */
-  size_t weight_bytes;      /* as stored */
-  bool tied;                /* lm_head shares the embedding */
-  int32_t bos_token_id;     /* -1: none */
+  int64_t max_positions;        /* the longest context it was made for */
+  int64_t sliding_window;       /* 0: none */
+  int64_t n_parameters;         /* shared (tied) weights counted once */
+  size_t weight_bytes;          /* as stored */
+  bool tied;                    /* lm_head shares the embedding */
+  int32_t bos_token_id;         /* -1: none */
   const int32_t *eos_token_ids; /* union over config and generation_config */
   size_t n_eos_token_ids;
 } lb_model_info;
 LB_API const lb_model_info *lb_model_get_info(const lb_model *model);
 
-/** Sampling defaults that the model's makers recommend (generation_config.json); NaN or -1 where
- *  they say nothing. Greedy search ignores them. */
+/** What the model's makers recommend (generation_config.json); NaN or -1 where they say nothing.
+ *  lb_generate knows nothing of it: it does what its options say. */
 typedef struct lb_sampling_defaults {
   double temperature, top_p, min_p, repetition_penalty;
   int64_t top_k;

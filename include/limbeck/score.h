@@ -22,23 +22,23 @@ LB_API lb_score_options lb_score_options_default(void);
 /** Of one document of n ids; position t describes the prediction made after reading ids[0..t]. */
 typedef struct lb_score_row {
   size_t n;
-  const float *logprobs;    /* [n] log-probability of ids[t] given ids[0..t-1], nats; [0] is NaN */
-  const int32_t *argmax;    /* [n] */
-  const float *logsumexp;   /* [n] of the raw logits */
-  const int32_t *top_ids;   /* [n, top_k] best first */
-  const float *top_logprobs;/* [n, top_k] */
+  const float *logprobs;     /* [n] log-probability of ids[t] given ids[0..t-1], nats; [0] is NaN */
+  const int32_t *argmax;     /* [n] */
+  const float *logsumexp;    /* [n] of the raw logits */
+  const int32_t *top_ids;    /* [n, top_k] best first */
+  const float *top_logprobs; /* [n, top_k] */
   int64_t top_k;
-  double nll;               /* mean of -logprobs over t >= 1, nats per token; NaN when n < 2 */
+  double nll; /* mean of -logprobs over t >= 1, nats per token; NaN when n < 2 */
 } lb_score_row;
 
 typedef struct lb_scores lb_scores;
 
 /** @owns *out: lb_scores_free   @error LB_E_ARG (empty document, id outside the vocabulary, longer
- *  than the model's context; top_k), LB_E_NOMEM, LB_E_NUMERIC (logits not finite: which document, after
- *  which token)   @test tests/unit/test_score.c */
-LB_API LB_NODISCARD lb_status lb_score(lb_scores **out, lb_model *model,
-                                       const lb_prompt *documents, size_t n_documents,
-                                       const lb_score_options *options, lb_error *err);
+ *  than the model's context; top_k), LB_E_NOMEM, LB_E_NUMERIC (logits not finite: which document,
+ * after which token)   @test tests/unit/test_score.c */
+LB_API LB_NODISCARD lb_status lb_score(lb_scores **out, lb_model *model, const lb_prompt *documents,
+                                       size_t n_documents, const lb_score_options *options,
+                                       lb_error *err);
 LB_API void lb_scores_free(lb_scores *scores);
 LB_API const lb_score_row *lb_scores_get(const lb_scores *scores, size_t document);
 

@@ -21,8 +21,8 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define LB_API __attribute__((visibility("default")))
-#define LB_NODISCARD __attribute__((warn_unused_result))
+#define LB_API                             __attribute__((visibility("default")))
+#define LB_NODISCARD                       __attribute__((warn_unused_result))
 #define LB_PRINTF(format_index, first_arg) __attribute__((format(printf, format_index, first_arg)))
 #else
 #define LB_API
@@ -31,18 +31,18 @@ extern "C" {
 #endif
 
 /* name, number (stable: part of the ABI), short text */
-#define LB_STATUS_MAP(X)                                \
-  X(OK, 0, "success")                                   \
-  X(E_ARG, 1, "invalid argument")                       \
-  X(E_NOMEM, 2, "out of memory")                        \
-  X(E_IO, 3, "read or write failed")                    \
-  X(E_FORMAT, 4, "malformed file")                      \
-  X(E_SHAPE, 5, "shapes do not agree")                  \
-  X(E_DTYPE, 6, "dtype not accepted")                   \
-  X(E_UNSUPPORTED, 7, "not supported")                  \
-  X(E_DEVICE, 8, "accelerator error")                   \
-  X(E_NUMERIC, 9, "non-finite value")                   \
-  X(E_CANCELLED, 10, "stopped")                         \
+#define LB_STATUS_MAP(X)                                                                           \
+  X(OK, 0, "success")                                                                              \
+  X(E_ARG, 1, "invalid argument")                                                                  \
+  X(E_NOMEM, 2, "out of memory")                                                                   \
+  X(E_IO, 3, "read or write failed")                                                               \
+  X(E_FORMAT, 4, "malformed file")                                                                 \
+  X(E_SHAPE, 5, "shapes do not agree")                                                             \
+  X(E_DTYPE, 6, "dtype not accepted")                                                              \
+  X(E_UNSUPPORTED, 7, "not supported")                                                             \
+  X(E_DEVICE, 8, "accelerator error")                                                              \
+  X(E_NUMERIC, 9, "non-finite value")                                                              \
+  X(E_CANCELLED, 10, "stopped")                                                                    \
   X(E_LIMIT, 11, "a safety limit was reached")
 
 typedef enum lb_status {

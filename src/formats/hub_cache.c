@@ -105,7 +105,7 @@ lb_status lb__hub_cache_find(char **folder, const char *name, const char *revisi
   *folder = NULL;
   if (revision == NULL) revision = "main";
   if (!lb__hub_name_valid(name) || !valid_revision(revision))
-    return lb__fail(err, LB_E_ARG,
+    return lb__fail(err, LB_E_IO,
                     "model '%.160s': no such folder or file, and not a hub name such as org/name",
                     name);
   st = lb__hub_cache_root(&root, err);

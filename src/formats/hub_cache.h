@@ -14,7 +14,7 @@ lb_status lb__hub_cache_root(char **out, lb_error *err);
 bool lb__hub_name_valid(const char *name);
 
 /* The snapshot folder of a model; revision NULL = "main"; a branch, tag or full commit.
- * @owns *folder: lb__free   @error LB_E_IO (not in the cache), LB_E_ARG (not a hub name) */
+ * @owns *folder: lb__free   @error LB_E_IO (not in the cache, or not a hub name) */
 lb_status lb__hub_cache_find(char **folder, const char *name, const char *revision, lb_error *err);
 
 typedef enum lb__model_kind { LB__MODEL_FOLDER, LB__MODEL_GGUF } lb__model_kind;

@@ -45,7 +45,8 @@ static lb_status choose_processed(lb__search *s, const track *t, size_t row, int
                   (lb__history){p->ids, t->ids, p->n_ids, t->n_ids});
   if (o->do_sample) {
     lb__row_warp(&s->sampler, o);
-    *id = lb__row_draw(&s->sampler, lb__sample_uniform(o->seed, t->prompt, t->index, t->n_ids));
+    *id = lb__row_draw(&s->sampler, lb__sample_uniform(o->seed, (size_t)o->first_prompt + t->prompt,
+                                                       t->index, t->n_ids));
   } else {
     *id = lb__row_argmax(&s->sampler);
   }

@@ -200,6 +200,8 @@ lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error 
   lb__conversion *c = ctx;
   const lb__moved_weight *m = &c->weights[index];
   lb_status st;
+  if (c->options->cancel != NULL && *c->options->cancel != 0)
+    return lb__fail(err, LB_E_CANCELLED, "%s: stopped", c->to);
   if (m->transpose)
     st = pour_transposed(m, sink, err);
   else if (m->dtype == m->from.stored->dtype && m->offset == 0.0f)

@@ -115,8 +115,9 @@ static lb_status read_sizes(lb__model_config *c, const json_t *j, const char *na
   if (st == LB_OK) st = lb__json_get_int(&c->max_positions, j, k->positions, true, name, err);
   if (st != LB_OK) return st;
   bool gpt2 = c->family->keys == LB__KEYS_GPT2;
-  if (gpt2) c->intermediate_size = 4 * (c->hidden_size & 0xffffffff);
   st = lb__json_get_int(&c->intermediate_size, j, k->inner, !gpt2, name, err);
+  if (gpt2 && c->intermediate_size == 0 && c->hidden_size <= MAX_EXTENT)
+    c->intermediate_size = 4 * c->hidden_size; /* n_inner: null */
   c->n_kv_heads = c->n_heads;
   if (st == LB_OK && k->kv_heads != NULL)
     st = lb__json_get_int(&c->n_kv_heads, j, k->kv_heads, false, name, err);

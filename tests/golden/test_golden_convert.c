@@ -88,12 +88,18 @@ static void check_rounded(const golden_model *m, const char *scratch, const gold
   }
 }
 
-static void check_refused(const golden_model *m, const char *scratch, const char *reason) {
+static bool names_a_reason(const char *message, const json_t *reasons) {
+  for (size_t i = 0; i < json_array_size(reasons); i++)
+    if (strstr(message, json_string_value(json_array_get(reasons, i))) != NULL) return true;
+  return false;
+}
+
+static void check_refused(const golden_model *m, const char *scratch, const json_t *reasons) {
   lb_error err;
   lb_status st = convert(m->folder, scratch_path(scratch, "model.gguf"), LB_DTYPE_F32, &err);
   if (st != LB_E_UNSUPPORTED)
     fail_msg("%s: llama.cpp cannot express it, yet convert says %s", m->name, lb_status_text(st));
-  if (strstr(err.message, reason) == NULL) fail_msg("want '%s' in: %s", reason, err.message);
+  if (!names_a_reason(err.message, reasons)) fail_msg("not the reason: %s", err.message);
   assert_int_equal(scratch_count(scratch), 0); /* nothing half-made is left */
 }
 
@@ -103,12 +109,12 @@ static void converted_models_are_the_same(void **state) {
   golden_model_load(&m, *state);
   golden_logits_load(&want, m.name, LONGEST_TEXT);
   char *scratch = scratch_new();
-  const char *refusal = json_string_value(json_object_get(m.expected, "llama_cpp_refuses"));
-  if (refusal == NULL) {
+  const json_t *reasons = json_object_get(m.expected, "llama_cpp_refuses");
+  if (json_is_null(reasons)) {
     check_float32(&m, scratch, &want);
     check_rounded(&m, scratch, &want);
   } else {
-    check_refused(&m, scratch, refusal);
+    check_refused(&m, scratch, reasons);
   }
   scratch_remove(scratch);
   golden_logits_unload(&want);

@@ -2,7 +2,8 @@
 
 A row says what is awkward about the model. `v4` writes config.json with the spellings of
 Transformers 4 (rope_theta, rope_scaling, torch_dtype, n_ctx, ...), the others as Transformers 5
-writes it. `llama_cpp` says whether llama.cpp can express the model at all.
+writes it. `llama_cpp_refuses` lists reasons, of which convert must give one, why llama.cpp cannot
+express the model.
 """
 import json
 import math
@@ -83,7 +84,7 @@ MODELS = {
     "gemma3-scale": (GEMMA3, "gemma", dims(30, 36, 2, 1, 16, layers=3, query_pre_attn_scalar=25, sliding_window=5,
                                            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
                                            rope_parameters=gemma_rope(50000.0, 300.0, kind="linear", factor=2.0)),
-                     dict(own_eos=True, llama_cpp_refuses="6th layer")),
+                     dict(own_eos=True, llama_cpp_refuses=["query_pre_attn_scalar", "6th layer"])),
     "gemma3-softcap": (GEMMA3, "gemma", dims(24, 28, 3, 1, 10, layers=7, query_pre_attn_scalar=10, sliding_window=5,
                                              final_logit_softcapping=6.0,
                                              rope_parameters=gemma_rope(1000000.0, 10000.0)), dict(padded=5)),
