@@ -10,13 +10,19 @@ void writer_free(writer *w) {
   text_free(&w->line);
 }
 
+/* Line ends of Unicode are no line ends of JSON Lines, but programs that split lines by Unicode's
+ * rules (Python's splitlines) would cut an object there. */
+static bool is_line_end(int32_t c) {
+  return c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
 static void put_quoted(text *t, const char *bytes, size_t size) {
   text_add(t, "\"", 1);
   size_t plain = 0; /* where the run of bytes that need nothing began */
   for (size_t at = 0; at < size;) {
     int32_t c;
     size_t n = text_character(&c, bytes + at, size - at);
-    if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f) {
+    if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f || is_line_end(c)) {
       text_add(t, bytes + plain, at - plain);
       plain = at + n;
       if (c < 0)

@@ -74,7 +74,7 @@ typedef struct generate_run {
   text_side side;
   lb_generate_options options;
   writer out;
-  bool streamed;
+  bool streamed, has_streamed; /* tokens go out as they come; one did */
   size_t n_shown;
 } generate_run;
 
@@ -83,11 +83,12 @@ typedef struct generate_run {
 /* With one prompt and one answer, tokens go out as they come. */
 static bool print_token(void *ctx, size_t prompt, size_t sequence, int32_t id, float logprob,
                         const char *bytes, size_t size) {
-  const generate_run *run = ctx;
+  generate_run *run = ctx;
   (void)prompt, (void)sequence, (void)id, (void)logprob;
   if (bytes != NULL && size > 0) {
     terminal_print_text(stdout, run->c->out_is_terminal, bytes, size);
     fflush(stdout);
+    run->has_streamed = true;
   }
   return true;
 }
@@ -146,7 +147,7 @@ static int run_group(generate_run *run, const document *documents, size_t n) {
   free(prompts);
   if (st == LB_OK)
     print_group(run, g, documents, n);
-  else if (run->streamed)
+  else if (run->has_streamed)
     putchar('\n');
   lb_generation_free(g);
   if (st == LB_OK) fflush(stdout);

@@ -64,9 +64,15 @@ static void set_llama(json_t *j, const lb__model_config *m, bool attention_bias,
   set(j, "attention_dropout", json_real(0.0));
 }
 
+/* Transformers 5 checks types: a whole number must be written as one. */
+static json_t *scalar_of_scale(double attention_scale) {
+  double per_head = round(1e3 / (attention_scale * attention_scale)) / 1e3;
+  bool whole = per_head == floor(per_head) && per_head < 1e9;
+  return whole ? json_integer((json_int_t)per_head) : json_real(per_head);
+}
+
 static void set_gemma(json_t *j, const lb__model_config *m) {
-  double per_head = 1.0 / (double)(m->attention_scale * m->attention_scale);
-  set(j, "query_pre_attn_scalar", json_real(round(per_head * 1e3) / 1e3));
+  set(j, "query_pre_attn_scalar", scalar_of_scale((double)m->attention_scale));
   set(j, "sliding_window", json_integer(m->sliding_window > 0 ? m->sliding_window : 4096));
   set(j, "layer_types", layer_types(m));
   set(j, "final_logit_softcapping",

@@ -11,9 +11,10 @@
 lb_status lb__tokenizer_from_gguf(lb_tokenizer **out, const lb__gguf *file, lb_error *err);
 
 /* Sets every tokenizer.ggml.* key but chat_template. `n_rows`: rows of the embedding matrix; ids
- * without a token become "[PAD<id>]", unused.
+ * without a token become "[PAD<id>]", unused; added tokens without a row are left out, with a warning.
  * @error LB_E_UNSUPPORTED when llama.cpp has no name for this pipeline (with the list of names) or
- *        no such model; LB_E_ARG when n_rows is smaller than the vocabulary */
+ *        no such model; LB_E_ARG when n_rows is smaller than the vocabulary
+ *        without added tokens */
 lb_status lb__tokenizer_set_gguf(lb__gguf_writer *w, const lb_tokenizer *t, size_t n_rows,
                                  lb_error *err);
 

@@ -3,6 +3,7 @@
 
 #include "base/fail.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "pre_tokenizer_names.h"
 #include "tokenizer_internal.h"
 
@@ -137,8 +138,8 @@ static bool fill_export(gguf_export *e) {
   return e->merges != NULL;
 }
 
-static void set_id(lb__gguf_writer *w, const char *key, int32_t id) {
-  if (id >= 0) lb__gguf_set_u32(w, key, (uint32_t)id);
+static void set_id(lb__gguf_writer *w, const gguf_export *e, const char *key, int32_t id) {
+  if (id >= 0 && (size_t)id < e->n) lb__gguf_set_u32(w, key, (uint32_t)id);
 }
 
 /* What the post-processor really adds decides, not what tokenizer_config.json claims. */
@@ -181,14 +182,34 @@ static lb_status set_keys(lb__gguf_writer *w, gguf_export *e, const char *pre, l
   lb__gguf_set_i32_array(w, "tokenizer.ggml.token_type", e->types, e->n);
   if (e->merges != NULL)
     lb__gguf_set_string_array(w, "tokenizer.ggml.merges", e->merges, t->bpe.n_merges);
-  set_id(w, "tokenizer.ggml.bos_token_id", t->bos);
-  set_id(w, "tokenizer.ggml.eos_token_id", t->eos);
-  set_id(w, "tokenizer.ggml.unknown_token_id", t->unk);
-  set_id(w, "tokenizer.ggml.padding_token_id", t->pad);
+  set_id(w, e, "tokenizer.ggml.bos_token_id", t->bos);
+  set_id(w, e, "tokenizer.ggml.eos_token_id", t->eos);
+  set_id(w, e, "tokenizer.ggml.unknown_token_id", t->unk);
+  set_id(w, e, "tokenizer.ggml.padding_token_id", t->pad);
   lb__gguf_set_bool(w, "tokenizer.ggml.add_bos_token", template_has(t, t->bos, true));
   lb__gguf_set_bool(w, "tokenizer.ggml.add_eos_token", template_has(t, t->eos, false));
   if (e->sentencepiece)
     lb__gguf_set_bool(w, "tokenizer.ggml.add_space_prefix", adds_space_prefix(t->config));
+  return LB_OK;
+}
+
+/* Gemma 3's text models come with the tokenizer of the multimodal ones, which has an added token
+ * for images (id 262144) and no embedding row for it. The model cannot read such tokens, so the
+ * file does without them, as with llama.cpp's converter. A token of the vocabulary proper without a
+ * row means that tokenizer and model do not belong together. */
+static lb_status check_rows(const lb_tokenizer *t, size_t n_rows, lb_error *err) {
+  if (n_rows >= (size_t)t->n_ids) return LB_OK;
+  if (n_rows == 0 || n_rows < t->vocabulary.n_ids)
+    return lb__fail(err, LB_E_ARG,
+                    "tokenizer: %zu ids besides added tokens, but the model has %zu embedding rows",
+                    t->vocabulary.n_ids, n_rows);
+  size_t size;
+  const char *text = lb_tokenizer_token_text(t, (int32_t)n_rows, &size);
+  lb__log(
+      LB_LOG_WARN,
+      "tokenizer: left out the added tokens from id %zu on ('%.*s'): the model has no embedding "
+      "row for them",
+      n_rows, text != NULL ? (int)size : 0, text != NULL ? text : "");
   return LB_OK;
 }
 
@@ -197,12 +218,11 @@ lb_status lb__tokenizer_set_gguf(lb__gguf_writer *w, const lb_tokenizer *t, size
   if (t->is_unigram)
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "tokenizer: Unigram vocabularies are not written to GGUF");
-  if (n_rows < (size_t)t->n_ids)
-    return lb__fail(err, LB_E_ARG, "tokenizer: %d ids, but the model has %zu embedding rows",
-                    t->n_ids, n_rows);
+  lb_status st = check_rows(t, n_rows, err);
+  if (st != LB_OK) return st;
   gguf_export e = {.t = t, .n = n_rows, .sentencepiece = t->bpe.byte_fallback};
   const lb__pre_tokenizer_row *row = NULL;
-  lb_status st = e.sentencepiece ? LB_OK : lb__pre_tokenizer_identify(&row, t->config, err);
+  st = e.sentencepiece ? LB_OK : lb__pre_tokenizer_identify(&row, t->config, err);
   if (st != LB_OK) return st;
   if (row == NULL && !e.sentencepiece)
     return lb__fail(err, LB_E_UNSUPPORTED,

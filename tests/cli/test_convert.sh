@@ -27,6 +27,8 @@ run convert "$models/gemma3-linear" "$work/gemma.gguf" --json
 exits 0
 run convert "$work/gemma.gguf" "$work/gemma" --json
 exits 0
+# Transformers 5 refuses 14.0 where its config says int
+grep -q '"query_pre_attn_scalar": 14,' "$work/gemma/config.json" || fail "query_pre_attn_scalar is not a whole number"
 out_has '"same_best_token":1'
 
 # ---- other number formats: what was measured stays within what was promised ----

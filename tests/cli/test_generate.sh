@@ -72,6 +72,12 @@ for batch in 1 3; do
   [ "$(printf '%s\n' "$out" | sed 's/,"logprob.*//')" = "$all" ] || fail "$what: other answers: $out"
 done
 
+# ---- a prompt that is refused leaves nothing on stdout ----
+run generate "$llama" --prompt-ids 999999
+exits 2
+out_is ""
+[ -s "$work/out" ] && fail "$what: printed a line on stdout"
+
 # ---- text for people; remarks stay off stdout ----
 run generate "$llama" --prompt "The still" -n 6
 exits 0

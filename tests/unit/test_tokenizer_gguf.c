@@ -93,6 +93,37 @@ static void test_padding(void **state) {
   scratch_remove(folder);
 }
 
+static void count_warning(void *ctx, lb_log_level level, const char *line) {
+  *(int *)ctx += level == LB_LOG_WARN && strstr(line, "'<image>'") != NULL;
+}
+
+/* Gemma 3's tokenizer has one added token more than its text models have embedding rows. */
+static void test_added_token_without_row(void **state) {
+  (void)state;
+  int warnings = 0;
+  lb_error err;
+  lb_tokenizer *back;
+  lb_tokenizer *t = small_tokenizer(
+      "\"added_tokens\":[{\"id\":2,\"content\":\"<image>\",\"special\":true,\"normalized\":false,"
+      "\"single_word\":false,\"lstrip\":false,\"rstrip\":false}],"
+      "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"vocab\":{\"a\":0,\"b\":1},"
+      "\"merges\":[]}");
+  char *folder = scratch_new();
+  lb_log_set(count_warning, &warnings);
+  assert_int_equal(write_file(t, 2, scratch_path(folder, "x.gguf"), NULL), LB_OK);
+  assert_int_equal(warnings, 1);
+  assert_int_equal(write_file(t, 3, scratch_path(folder, "y.gguf"), NULL), LB_OK);
+  assert_int_equal(write_file(t, 1, scratch_path(folder, "z.gguf"), &err), LB_E_ARG);
+  lb_log_set(NULL, NULL);
+  assert_int_equal(warnings, 1);
+  assert_int_equal(lb_tokenizer_open(&back, scratch_path(folder, "x.gguf"), NULL), LB_OK);
+  assert_int_equal(lb_tokenizer_size(back), 2);
+  assert_int_equal(lb_tokenizer_token_id(back, "<image>"), -1);
+  lb_tokenizer_free(t);
+  lb_tokenizer_free(back);
+  scratch_remove(folder);
+}
+
 static void test_no_name(void **state) {
   (void)state;
   lb_tokenizer *t;
@@ -171,8 +202,9 @@ static void test_bad_files(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips),
-                                     cmocka_unit_test(test_padding), cmocka_unit_test(test_no_name),
-                                     cmocka_unit_test(test_bad_files)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_round_trips), cmocka_unit_test(test_padding),
+      cmocka_unit_test(test_added_token_without_row), cmocka_unit_test(test_no_name),
+      cmocka_unit_test(test_bad_files)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
