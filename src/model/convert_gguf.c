@@ -23,12 +23,16 @@ static bool any_window(const lb__model_config *m) {
   return false;
 }
 
-/* llama.cpp's Gemma 3 takes every 6th layer as global whatever the file's sliding_window_pattern
- * says (measured with llama-cpp-python 0.3.36: another period changes the logits by 13). */
-static bool windows_in_sixes(const lb__model_config *m) {
+/* The n for which every n-th layer is global and all others slide, or 0: what GGUF can say.
+ * llama.cpp reads it (measured with llama-cpp-python 0.3.36 for n = 2 and 3). */
+static int64_t window_period(const lb__model_config *m) {
+  int64_t period = 0;
+  for (int64_t i = 0; i < m->n_layers && period == 0; i++)
+    if (!m->is_sliding[i]) period = i + 1;
+  if (period == 0) period = m->n_layers + 1; /* all slide */
   for (int64_t i = 0; i < m->n_layers; i++)
-    if (m->is_sliding[i] != ((i + 1) % 6 != 0)) return false;
-  return true;
+    if (m->is_sliding[i] != ((i + 1) % period != 0)) return 0;
+  return period;
 }
 
 static bool has_stored(const lb__conversion *c, lb__weight w) {
@@ -46,8 +50,8 @@ static lb_status check_expressible(const lb__conversion *c, lb_error *err) {
   if (m->activation != usual) return refuse(c, err, "always uses its family's activation");
   if (f->window != LB__WINDOW_PATTERN && any_window(m))
     return refuse(c, err, "has no sliding window");
-  if (f->window == LB__WINDOW_PATTERN && !windows_in_sixes(m))
-    return refuse(c, err, "wants every 6th layer global and all others sliding");
+  if (f->window == LB__WINDOW_PATTERN && window_period(m) == 0)
+    return refuse(c, err, "wants every n-th layer global and all others sliding");
   if (f->fused_qkv && (m->n_kv_heads != m->n_heads || m->scale_by_layer))
     return refuse(c, err, "has neither grouped heads nor scaling by layer");
   if ((f->fused_qkv || f->qkv_bias) && m->n_heads * m->head_dim != m->hidden_size)
@@ -141,6 +145,7 @@ static void set_rope(lb__gguf_writer *w, const lb__conversion *c) {
   if (m->family->window == LB__WINDOW_PATTERN) {
     set_f32(w, c, "rope.freq_base_swa", m->rope_sliding.theta);
     set_u32(w, c, "attention.sliding_window", m->sliding_window);
+    set_u32(w, c, "attention.sliding_window_pattern", window_period(m));
     if (m->final_softcap != 0.0f)
       set_f32(w, c, "final_logit_softcapping", (double)m->final_softcap);
   }
