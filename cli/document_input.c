@@ -39,6 +39,14 @@ static bool is_blank(const text *line) {
   return line->size == 0 || strspn(line->data, " \t\r") == line->size;
 }
 
+/* The byte order mark that some editors put in front of UTF-8. */
+static void drop_mark(text *line) {
+  if (line->size < 3 || memcmp(line->data, "\xEF\xBB\xBF", 3) != 0) return;
+  memmove(line->data, line->data + 3, line->size - 3);
+  line->size -= 3;
+  line->data[line->size] = '\0';
+}
+
 /* One line without its end; false at the end of the input. */
 static bool read_line(line_input *in, bool *too_long) {
   text_clear(&in->line);
@@ -58,6 +66,7 @@ line_result line_input_next(line_input *in) {
   bool too_long = false;
   while (read_line(in, &too_long)) {
     in->number++;
+    if (in->number == 1) drop_mark(&in->line);
     if (too_long) {
       line_input_failure(in, "the line is longer than %d MiB", LINE_MAX_BYTES >> 20);
       return LINE_BAD;
@@ -103,7 +112,19 @@ bool line_input_ids(id_list *out, const line_input *in, const json_t *list) {
   return true;
 }
 
-static bool text_to_ids(id_list *out, const line_input *in, const json_t *object, text_side *side,
+static lb_status conversation_to_ids(id_list *out, const line_input *in, json_t *object,
+                                     const text_side *side, lb_error *err) {
+  if (!side->wants_answer || json_object_get(object, "add_generation_prompt") != NULL)
+    return text_side_encode_chat(out, NULL, side, in->line.data, in->line.size, err);
+  json_object_set_new(object, "add_generation_prompt", json_true());
+  char *json = json_dumps(object, JSON_COMPACT);
+  if (json == NULL) return *err = (lb_error){LB_E_NOMEM, "out of memory"}, LB_E_NOMEM;
+  lb_status st = text_side_encode_chat(out, NULL, side, json, strlen(json), err);
+  free(json);
+  return st;
+}
+
+static bool text_to_ids(id_list *out, const line_input *in, json_t *object, text_side *side,
                         bool add_special) {
   const json_t *words = json_object_get(object, "text");
   bool is_chat = json_object_get(object, "messages") != NULL;
@@ -121,13 +142,15 @@ static bool text_to_ids(id_list *out, const line_input *in, const json_t *object
     line_input_failure(in, "the model has no tokenizer, so only {\"ids\":[...]} works");
     return false;
   }
-  if (words != NULL) {
+  if (words != NULL && side->text_is_message) {
+    st = text_side_encode_message(out, side, side->system, json_string_value(words),
+                                  json_string_length(words), &err);
+  } else if (words != NULL) {
     st = text_side_encode(out, side, json_string_value(words), json_string_length(words),
                           add_special, &err);
   } else {
     if (side->chat == NULL) st = text_side_open_chat(side, NULL, &err);
-    if (st == LB_OK)
-      st = text_side_encode_chat(out, NULL, side, in->line.data, in->line.size, &err);
+    if (st == LB_OK) st = conversation_to_ids(out, in, object, side, &err);
   }
   if (st != LB_OK) line_input_failure(in, "%s", err.message);
   return st == LB_OK;

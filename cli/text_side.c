@@ -106,15 +106,30 @@ void text_side_put_quoted(text *out, const text_side *side, int32_t id) {
   text_free(&decoded);
 }
 
-char *text_side_user_message(const char *system, const char *user, size_t *size) {
+char *text_side_user_message(const char *system, const char *user, size_t user_size, size_t *size) {
   json_t *messages = json_array();
   if (system != NULL)
     json_array_append_new(messages, json_pack("{s:s,s:s}", "role", "system", "content", system));
-  json_array_append_new(messages, json_pack("{s:s,s:s}", "role", "user", "content", user));
+  json_array_append_new(
+      messages, json_pack("{s:s,s:o}", "role", "user", "content", json_stringn(user, user_size)));
   bool complete = json_array_size(messages) == (system != NULL ? 2u : 1u); /* else: not UTF-8 */
   json_t *all = json_pack("{s:o,s:b}", "messages", messages, "add_generation_prompt", 1);
   char *json = all == NULL || !complete ? NULL : json_dumps(all, JSON_COMPACT);
   json_decref(all);
   *size = json == NULL ? 0 : strlen(json);
   return json;
+}
+
+lb_status text_side_encode_message(id_list *out, const text_side *side, const char *system,
+                                   const char *user, size_t size, lb_error *err) {
+  size_t json_size;
+  char *json = text_side_user_message(system, user, size, &json_size);
+  *out = (id_list){0};
+  if (json == NULL) {
+    *err = (lb_error){.status = LB_E_ARG, .message = "the message is not valid UTF-8"};
+    return LB_E_ARG;
+  }
+  lb_status st = text_side_encode_chat(out, NULL, side, json, json_size, err);
+  free(json);
+  return st;
 }

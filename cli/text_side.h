@@ -12,6 +12,9 @@ typedef struct text_side {
   const char *path; /* borrowed */
   lb_tokenizer *tokenizer;
   lb_chat_template *chat; /* NULL until text_side_open_chat */
+  bool text_is_message;   /* --chat: a plain text is what the user says */
+  bool wants_answer;      /* a conversation without add_generation_prompt means true */
+  const char *system;     /* then the message before it, or NULL; borrowed */
 } text_side;
 
 lb_status text_side_open(text_side *side, const char *path, lb_error *err);
@@ -32,7 +35,10 @@ lb_status text_side_decode(text *out, const text_side *side, const int32_t *ids,
 void text_side_put_token(text *out, const text_side *side, int32_t id);
 void text_side_put_quoted(text *out, const text_side *side, int32_t id);
 
-/* {"messages":[system?, user],"add_generation_prompt":true} */
-char *text_side_user_message(const char *system, const char *user, size_t *size);
+/* One message of the user, after `system` unless that is NULL. @error LB_E_ARG (not UTF-8) */
+lb_status text_side_encode_message(id_list *out, const text_side *side, const char *system,
+                                   const char *user, size_t size, lb_error *err);
+/* {"messages":[system?, user],"add_generation_prompt":true}; NULL when that is not UTF-8 */
+char *text_side_user_message(const char *system, const char *user, size_t user_size, size_t *size);
 
 #endif

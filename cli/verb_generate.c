@@ -160,17 +160,13 @@ static int run_single(generate_run *run) {
   lb_error err = {0};
   document d = {.line = 1};
   lb_status st = LB_OK;
-  bool is_chat = args->chat || args->system != NULL || args->template_name != NULL;
   if (args->prompt == NULL) {
     d.ids.ids = cli_alloc(args->prompt_ids.n * sizeof *d.ids.ids);
     memcpy(d.ids.ids, args->prompt_ids.ids, args->prompt_ids.n * sizeof *d.ids.ids);
     d.ids.n = args->prompt_ids.n;
-  } else if (is_chat) {
-    size_t size;
-    char *json = text_side_user_message(args->system, args->prompt, &size);
-    if (json == NULL) return cli_usage(run->c, NULL, "--prompt: the text is not valid UTF-8");
-    st = text_side_encode_chat(&d.ids, NULL, &run->side, json, size, &err);
-    free(json);
+  } else if (run->side.text_is_message) {
+    st = text_side_encode_message(&d.ids, &run->side, args->system, args->prompt,
+                                  strlen(args->prompt), &err);
   } else {
     st = text_side_encode(&d.ids, &run->side, args->prompt, strlen(args->prompt), !args->no_special,
                           &err);
@@ -222,12 +218,17 @@ static lb_status open_all(generate_run *run, lb_error *err) {
   lb_status st = lb_model_open(&run->model, args->words.positional[0], &options, err);
   if (st != LB_OK) return st;
   st = text_side_open(&run->side, lb_model_get_info(run->model)->path, err);
+  run->side.wants_answer = true;
   /* Ids alone need no tokenizer; a broken one is still an error. */
   bool needs_text = args->prompt != NULL || args->generation.stop.n > 0;
   if (st == LB_E_IO && !needs_text) st = LB_OK;
-  if (st == LB_OK && (args->chat || args->system != NULL || args->template_name != NULL))
-    st = text_side_open_chat(&run->side, args->template_name, err);
-  return st;
+  if (st != LB_OK || (!args->chat && args->system == NULL && args->template_name == NULL))
+    return st;
+  if (run->side.tokenizer == NULL)
+    return lb_tokenizer_open(&run->side.tokenizer, run->side.path, err);
+  run->side.text_is_message = true;
+  run->side.system = args->system;
+  return text_side_open_chat(&run->side, args->template_name, err);
 }
 
 static int run_generate(cli *c, void *opaque) {

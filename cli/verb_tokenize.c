@@ -151,7 +151,7 @@ static int tokenize_word(tokenize_run *run, const char *word) {
     free(ids.ids);
   } else if (run->chat) {
     size_t size;
-    char *json = text_side_user_message(NULL, word, &size);
+    char *json = text_side_user_message(NULL, word, strlen(word), &size);
     if (json == NULL) return cli_usage(run->c, NULL, "TEXT: want valid UTF-8");
     st = encode_chat(run, json, size, true, &err);
     free(json);

@@ -29,7 +29,7 @@ typedef struct lb_tokenizer lb_tokenizer;
 /** Opens a tokenizer.
  *  @param path  a folder (tokenizer.json, else vocab.json and merges.txt; the special tokens also
  *               from tokenizer_config.json, special_tokens_map.json, generation_config.json and
- *               config.json), a tokenizer.json, or a .gguf file
+ *               config.json), a tokenizer.json, a .gguf file, or a name in the local hub cache
  *  @owns  *out: lb_tokenizer_free
  *  @error LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED (a kind we do not have, by name and place),
  *         LB_E_LIMIT, LB_E_NOMEM

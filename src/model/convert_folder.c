@@ -168,16 +168,14 @@ static lb_status make_config(json_t *j, const lb__conversion *c, lb_error *err) 
                            err);
 }
 
-static lb_status write_config(const lb__conversion *c, lb_error *err) {
+static lb_status plan_config(json_t **out, const lb__conversion *c, lb_error *err) {
   json_t *kept = lb__checkpoint_config(c->source);
   json_t *j = kept != NULL ? json_deep_copy(kept) : json_object();
+  *out = j;
   if (j == NULL) return lb__fail_nomem(err, "config.json");
   lb_dtype dtype = c->n > 0 ? c->weights[0].dtype : LB_DTYPE_F32;
   lb_status st = kept != NULL ? LB_OK : make_config(j, c, err);
-  if (st == LB_OK) st = lb__hf_dtype_write(lb__hf_text_config(j), dtype, err);
-  if (st == LB_OK) st = lb__hf_config_write(c->to, j, err);
-  json_decref(j);
-  return st;
+  return st != LB_OK ? st : lb__hf_dtype_write(lb__hf_text_config(j), dtype, err);
 }
 
 /* ---- the other files ---- */
@@ -204,22 +202,30 @@ static lb_status write_template(const lb__conversion *c, lb_error *err) {
   return st;
 }
 
-static lb_status write_text(const lb__conversion *c, lb_error *err) {
-  if (lb__checkpoint_gguf(c->source) == NULL)
-    return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
-  lb_tokenizer *t = NULL;
-  lb_status st = lb__tokenizer_from_gguf(&t, lb__checkpoint_gguf(c->source), err);
-  if (st == LB_OK) st = lb__tokenizer_save_json(t, c->to, err);
-  lb_tokenizer_free(t);
+/* `t`: the tokenizer of a GGUF source; NULL when the source is a folder. */
+static lb_status write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
+  if (t == NULL) return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
+  lb_status st = lb__tokenizer_save_json(t, c->to, err);
   if (st == LB_OK) st = write_generation(c, err);
   return st == LB_OK ? write_template(c, err) : st;
 }
 
+/* What can be refused is refused before anything is written. Then the weights, which are what takes
+ * long, what is cancelled and what does not fit on the disk; config.json comes last. So a folder
+ * that was not finished is no model, and one that was to be replaced is still the old model. */
 lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err) {
-  lb_status st = lb__folder_make(c->to, err);
-  if (st == LB_OK) st = write_config(c, err);
-  if (st == LB_OK) st = write_text(c, err);
-  if (st != LB_OK) return st;
-  return lb__safetensors_save_folder(c->to, c->decls, c->n, c->options->max_shard_size,
+  const lb__gguf *g = lb__checkpoint_gguf(c->source);
+  json_t *config = NULL;
+  lb_tokenizer *t = NULL;
+  lb_status st = plan_config(&config, c, err);
+  if (st == LB_OK && g != NULL) st = lb__tokenizer_from_gguf(&t, g, err);
+  if (st == LB_OK) st = lb__folder_make(c->to, err);
+  if (st == LB_OK)
+    st = lb__safetensors_save_folder(c->to, c->decls, c->n, c->options->max_shard_size,
                                      lb__conversion_fill, c, err);
+  if (st == LB_OK) st = write_text(c, t, err);
+  if (st == LB_OK) st = lb__hf_config_write(c->to, config, err);
+  lb_tokenizer_free(t);
+  json_decref(config);
+  return st;
 }

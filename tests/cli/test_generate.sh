@@ -72,6 +72,21 @@ for batch in 1 3; do
   [ "$(printf '%s\n' "$out" | sed 's/,"logprob.*//')" = "$all" ] || fail "$what: other answers: $out"
 done
 
+# ---- --chat and --system hold for lines as they do for --prompt ----
+run generate "$models/llama-headdim" --system "S" --prompt "hi" -n 2 --json
+exits 0
+single=$(printf '%s' "$out" | sed 's/"tokens_per_second.*//')
+printf '\357\273\277{"text":"hi"}\r\n' >"$work/bom.jsonl" # as some editors write it
+run generate "$models/llama-headdim" --system "S" --input "$work/bom.jsonl" -n 2 --json
+exits 0
+[ "$(printf '%s' "$out" | sed 's/"tokens_per_second.*//')" = "$single" ] || fail "$what: not as --prompt"
+
+# a conversation to be continued asks for an answer, unless it says otherwise
+printf '{"messages":[{"role":"system","content":"S"},{"role":"user","content":"hi"}]}\n' >"$work/talk.jsonl"
+run generate "$models/llama-headdim" --input "$work/talk.jsonl" -n 2 --json
+exits 0
+[ "$(printf '%s' "$out" | sed 's/"tokens_per_second.*//')" = "$single" ] || fail "$what: not as --system and --prompt"
+
 # ---- a prompt that is refused leaves nothing on stdout ----
 run generate "$llama" --prompt-ids 999999
 exits 2

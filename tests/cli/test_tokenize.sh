@@ -114,4 +114,18 @@ err_has "$work/none: No such file or directory"
 run tokenize "$work/none" a
 [ "$code" != 0 ] || fail "$what: succeeded"
 err_has "$work/none"
+
+# ---- a name in the local hub cache ----
+snapshot=$work/hub/models--org--tiny/snapshots/c0ffee
+mkdir -p "$snapshot" "$work/hub/models--org--tiny/refs"
+printf c0ffee >"$work/hub/models--org--tiny/refs/main"
+cp "$llama/config.json" "$llama/tokenizer.json" "$llama/tokenizer_config.json" "$snapshot"
+run tokenize "$llama" hi --json
+want=$out
+HF_HUB_CACHE=$work/hub run tokenize org/tiny hi --json
+exits 0
+out_is "$want"
+run tokenize org/absent hi
+exits 1
+err_has "not in the hub cache"
 finish
