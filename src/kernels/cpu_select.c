@@ -17,37 +17,51 @@
 
 /* ---- the CPU ---- */
 
-/* name as __builtin_cpu_supports knows it, and what it is good for */
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Bit `bit` of register eax (0) or ecx (2) of a CPUID leaf: for the names that clang 14 lacks. */
+static bool cpuid_bit(unsigned leaf, unsigned subleaf, int reg, int bit) {
+  unsigned regs[4] = {0};
+  return __get_cpuid_count(leaf, subleaf, &regs[0], &regs[1], &regs[2], &regs[3]) != 0 &&
+         (regs[reg] >> bit & 1) != 0;
+}
+#define CPU_HAS(name)                           (__builtin_cpu_supports(name) != 0)
+#define CPUID_BIT(leaf, subleaf, register, bit) cpuid_bit(leaf, subleaf, register, bit)
+#else
+#define CPU_HAS(name)                           false
+#define CPUID_BIT(leaf, subleaf, register, bit) false
+#endif
+
+/* name, how to find out, what it is good for */
 #define CPU_FEATURES(X)                                                                            \
-  X(avx2, "256-bit vectors")                                                                       \
-  X(fma, "fused multiply and add")                                                                 \
-  X(f16c, "half precision to float")                                                               \
-  X(avx512f, "512-bit vectors")                                                                    \
-  X(avx512bw, "512-bit vectors of bytes")                                                          \
-  X(avx512vl, "AVX-512 on shorter vectors")                                                        \
-  X(avx512dq, "AVX-512 on 64-bit integers")                                                        \
-  X(avx512vnni, "8-bit dot products")                                                              \
-  X(avx512bf16, "bfloat16 dot products")
+  X(avx2, CPU_HAS("avx2"), "256-bit vectors")                                                      \
+  X(fma, CPU_HAS("fma"), "fused multiply and add")                                                 \
+  X(f16c, CPUID_BIT(1, 0, 2, 29), "half precision to float")                                       \
+  X(avx512f, CPU_HAS("avx512f"), "512-bit vectors")                                                \
+  X(avx512bw, CPU_HAS("avx512bw"), "512-bit vectors of bytes")                                     \
+  X(avx512vl, CPU_HAS("avx512vl"), "AVX-512 on shorter vectors")                                   \
+  X(avx512dq, CPU_HAS("avx512dq"), "AVX-512 on 64-bit integers")                                   \
+  X(avx512vnni, CPU_HAS("avx512vnni"), "8-bit dot products")                                       \
+  X(avx512bf16, CPUID_BIT(7, 1, 0, 5), "bfloat16 dot products")
 
 enum {
-#define X(name, text) HAS_##name,
+#define X(name, probe, text) HAS_##name,
   CPU_FEATURES(X)
 #undef X
       N_FEATURES
 };
 
 static lb__cpu_feature features[N_FEATURES] = {
-#define X(name, text) {#name, text, false},
+#define X(name, probe, text) {#name, text, false},
     CPU_FEATURES(X)
 #undef X
 };
 
 static void look_at_cpu(void) {
-#if defined(__x86_64__)
-#define X(name, text) features[HAS_##name].present = __builtin_cpu_supports(#name) != 0;
+#define X(name, probe, text) features[HAS_##name].present = probe;
   CPU_FEATURES(X)
 #undef X
-#endif
 }
 
 static pthread_once_t looked = PTHREAD_ONCE_INIT;

@@ -4,6 +4,7 @@
 #include "normalize.h"
 
 #include "base/fail.h"
+#include "base/utf8.h"
 #include "unicode_class.h"
 
 #include <utf8proc.h>
@@ -54,6 +55,8 @@ lb_status lb__charsmap_init(lb__charsmap *map, const char *base64, size_t size, 
   map->replacements =
       lb__strndup((const char *)bytes + 4 + map->n_units * 4, map->replacements_size);
   st = map->units != NULL && map->replacements != NULL ? LB_OK : lb__fail_nomem(err, path);
+  if (st == LB_OK && !lb__utf8_valid(map->replacements, map->replacements_size))
+    st = lb__fail(err, LB_E_FORMAT, "%s.precompiled_charsmap: a replacement is not UTF-8", path);
   for (size_t i = 0; st == LB_OK && i < map->n_units; i++)
     map->units[i] = load_u32(bytes + 4 + i * 4);
 done:
@@ -84,7 +87,10 @@ static const char *find(const lb__charsmap *map, const char *text, size_t size) 
     if (at >= map->n_units) return NULL;
     if (!((unit >> 8) & 1)) continue;
     size_t index = map->units[at] & 0x7FFFFFFFu;
-    return index < map->replacements_size ? map->replacements + index : "";
+    if (index >= map->replacements_size) return "";
+    const char *replacement = map->replacements + index;
+    bool is_inside_character = ((unsigned char)replacement[0] & 0xC0) == 0x80; /* a hostile map */
+    return is_inside_character ? NULL : replacement;
   }
   return NULL;
 }

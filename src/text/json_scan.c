@@ -50,8 +50,8 @@ static int32_t hex4(const char *p) {
 /* \uXXXX, with its second half when it is the first of a surrogate pair. c->at is on the 'u'. */
 static bool unicode_escape(lb__json_cursor *c) {
   int32_t unit = hex4(c->at + 1);
+  if (unit < 0 || (unit >= 0xDC00 && unit <= 0xDFFF)) return false; /* at stays: the text may end */
   c->at += 5;
-  if (unit < 0 || (unit >= 0xDC00 && unit <= 0xDFFF)) return false;
   uint32_t code = (uint32_t)unit;
   if (unit >= 0xD800 && unit < 0xDC00) {
     int32_t low = c->at[0] == '\\' && c->at[1] == 'u' ? hex4(c->at + 2) : -1;

@@ -60,7 +60,7 @@ lb_status lb__tokenizer_open_json(lb_tokenizer **out, const char *path, lb_error
 lb_status lb__tokenizer_open_folder(lb_tokenizer **out, const char *folder, lb_error *err);
 lb_status lb__tokenizer_open_gguf(lb_tokenizer **out, const char *path, lb_error *err);
 
-/* tokenizer.json text already in memory; `name` appears in errors. */
+/* tokenizer.json text already in memory, text[size] a NUL; `name` appears in errors. */
 lb_status lb__tokenizer_parse_json(lb_tokenizer **out, const char *text, size_t size,
                                    const char *name, lb_error *err);
 /* Special tokens from the files beside a tokenizer; absent files are fine. */
