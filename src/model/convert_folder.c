@@ -204,8 +204,10 @@ static lb_status write_template(const lb__conversion *c, lb_error *err) {
 
 /* `t`: the tokenizer of a GGUF source; NULL when the source is a folder. */
 static lb_status write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
-  if (t == NULL) return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
-  lb_status st = lb__tokenizer_save_json(t, c->to, err);
+  lb_status st = lb__hf_folder_remove_text_files(c->to, err);
+  if (st == LB_OK && t == NULL)
+    return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
+  if (st == LB_OK) st = lb__tokenizer_save_json(t, c->to, err);
   if (st == LB_OK) st = write_generation(c, err);
   return st == LB_OK ? write_template(c, err) : st;
 }

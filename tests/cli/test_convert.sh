@@ -60,4 +60,17 @@ err_has "gemma3"
 run convert "$work/none" "$work/x.gguf"
 [ "$code" != 0 ] || fail "$what: succeeded"
 [ ! -e "$work/x.gguf" ] || fail "a failed conversion left a file"
+# ---- what is replaced leaves no template or token behind ----
+run convert "$llama" "$work/replaced" --json
+exits 0
+echo old >"$work/replaced/chat_template.jinja"
+echo '{}' >"$work/replaced/added_tokens.json"
+echo mine >"$work/replaced/notes.txt"
+run convert "$models/gpt2-tied" "$work/replaced" --overwrite --json
+exits 0
+for name in chat_template.jinja added_tokens.json; do
+  [ ! -e "$work/replaced/$name" ] || fail "$what: $name of the old model is still there"
+done
+[ -e "$work/replaced/notes.txt" ] || fail "$what: removed a file that is not the model's"
+
 finish

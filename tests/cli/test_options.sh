@@ -58,7 +58,7 @@ refuses "one word too many: 'b'" generate a b
 refuses "--temperature: want a number >= 0, found '-1'" generate x --temperature -1
 refuses "--temperature: want a number >= 0, found 'nan'" generate x --temperature nan
 refuses "--top-p: want a number in 0..1, found '1.5'" generate x --top-p 1.5
-refuses "--num-beams: want a whole number in 1..4096, found '0'" generate x --num-beams 0
+refuses "--num-beams: want a whole number in 1..256, found '0'" generate x --num-beams 0
 refuses "--max-new-tokens: want a whole number >= 0, found '1e3'" generate x -n 1e3
 refuses "--max-new-tokens: want a whole number >= 0, found '99999999999999999999'" \
   generate x -n 99999999999999999999
