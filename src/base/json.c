@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "files.h"
 #include "memory.h"
+#include "real_text.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -50,20 +51,9 @@ static size_t number_length(const char *text, size_t size) {
 /* jansson prints 17 digits (1e-5 as 1.0000000000000001e-05); people and diffs want 1e-05. Appends
  * the shortest text that reads back as the same double, as Python's repr writes it. */
 static void add_shortest_real(lb__buf *out, const char *number) {
-  double value = strtod(number, NULL);
-  char text[40];
-  int digits = 1;
-  for (; digits < 17; digits++) {
-    snprintf(text, sizeof text, "%.*e", digits - 1, value);
-    if (strtod(text, NULL) == value) break;
-  }
-  snprintf(text, sizeof text, "%.*e", digits - 1, value);
-  const char *e = strchr(text, 'e');
-  int exponent = e != NULL ? atoi(e + 1) : 0;
-  if (exponent >= -4 && exponent < 16)
-    lb__buf_printf(out, "%.*f", digits - 1 - exponent > 1 ? digits - 1 - exponent : 1, value);
-  else
-    lb__buf_add_text(out, text);
+  char text[LB__REAL_TEXT_SIZE];
+  lb__real_text(text, strtod(number, NULL));
+  lb__buf_add_text(out, text);
 }
 
 /* Copies JSON text that we have written, with every real shortened. */

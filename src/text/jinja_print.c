@@ -9,37 +9,12 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-/* repr(float): the shortest digits that read back as the same number, positional for exponents
- * -4..15. */
-void lb__jfloat_text(char text[40], double d) {
-  char digits[32], mantissa[24];
-  int precision = 0;
-  if (isnan(d) || isinf(d)) {
-    snprintf(text, 40, "%s", isnan(d) ? "nan" : d < 0 ? "-inf" : "inf");
-    return;
-  }
-  do {
-    snprintf(digits, sizeof digits, "%.*e", precision, d);
-  } while (strtod(digits, NULL) != d && ++precision < 17);
-  const char *e = strchr(digits, 'e');
-  int exponent = (int)strtol(e + 1, NULL, 10), n = 0;
-  bool negative = digits[0] == '-';
-  for (const char *p = digits; p < e; p++)
-    if (*p >= '0' && *p <= '9') mantissa[n++] = *p;
-  mantissa[n] = '\0';
-  char *out = text;
-  if (negative) *out++ = '-';
-  size_t room = (size_t)(text + 40 - out);
-  if (exponent < -4 || exponent >= 16) {
-    snprintf(out, room, "%c%s%se%c%02d", mantissa[0], n > 1 ? "." : "", mantissa + 1,
-             exponent < 0 ? '-' : '+', abs(exponent));
-  } else if (exponent < 0) {
-    snprintf(out, room, "0.%.*s%s", -exponent - 1, "0000", mantissa);
-  } else if (n <= exponent + 1) {
-    snprintf(out, room, "%s%.*s.0", mantissa, exponent + 1 - n, "0000000000000000");
-  } else {
-    snprintf(out, room, "%.*s.%s", exponent + 1, mantissa, mantissa + exponent + 1);
-  }
+/* repr(float) */
+void lb__jfloat_text(char text[LB__REAL_TEXT_SIZE], double d) {
+  if (isnan(d) || isinf(d))
+    snprintf(text, LB__REAL_TEXT_SIZE, "%s", isnan(d) ? "nan" : d < 0 ? "-inf" : "inf");
+  else
+    lb__real_text(text, d);
 }
 
 static bool print_int(lb__jrun *r, lb__jout *out, int64_t i) {
@@ -49,7 +24,7 @@ static bool print_int(lb__jrun *r, lb__jout *out, int64_t i) {
 }
 
 static bool print_float(lb__jrun *r, lb__jout *out, double d) {
-  char text[40];
+  char text[LB__REAL_TEXT_SIZE];
   lb__jfloat_text(text, d);
   return lb__jout_text(r, out, text);
 }

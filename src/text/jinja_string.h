@@ -3,6 +3,7 @@
 #ifndef LB_TEXT_JINJA_STRING_H
 #define LB_TEXT_JINJA_STRING_H
 
+#include "base/real_text.h"
 #include "jinja_value.h"
 
 /* ---- making ---- */
@@ -55,10 +56,10 @@ typedef enum lb__jcase {
 lb__jval lb__jstr_case(lb__jrun *r, const lb__jstr *s, lb__jcase to);
 
 /* ---- printing (jinja_print.c) ---- */
-bool lb__jprint(lb__jrun *r, lb__jout *out, lb__jval v);      /* Python's str() */
-bool lb__jprint_repr(lb__jrun *r, lb__jout *out, lb__jval v); /* Python's repr() */
-const lb__jstr *lb__jto_str(lb__jrun *r, lb__jval v);         /* never NULL */
-void lb__jfloat_text(char text[40], double d);                /* repr(float) */
+bool lb__jprint(lb__jrun *r, lb__jout *out, lb__jval v);       /* Python's str() */
+bool lb__jprint_repr(lb__jrun *r, lb__jout *out, lb__jval v);  /* Python's repr() */
+const lb__jstr *lb__jto_str(lb__jrun *r, lb__jval v);          /* never NULL */
+void lb__jfloat_text(char text[LB__REAL_TEXT_SIZE], double d); /* repr(float) */
 
 typedef struct lb__jjson {                                 /* the arguments of json.dumps */
   const lb__jstr *indent, *item_separator, *key_separator; /* indent NULL: one line */
