@@ -7,8 +7,8 @@ limbeck=$1
 out=$2
 here=$(dirname "$0")
 echo "ops -> $out/ops.csv"
-"$limbeck" bench ops --csv >"$out/ops.csv" || exit 1
-column -s, -t <"$out/ops.csv" 2>/dev/null || cat "$out/ops.csv"
+"$limbeck" bench ops || exit 1
+"$limbeck" bench ops --csv --quiet >"$out/ops.csv" || exit 1
 if [ -z "${LIMBECK_MODELS:-}" ]; then
   echo "LIMBECK_MODELS names no folder of .gguf files: models and peers are left out"
   exit 0
