@@ -136,5 +136,8 @@ lb_status lb__hf_generation_write(const char *folder, const json_t *tree, lb_err
  * and generation_config.json from one folder to another, as far as they exist. Never config.json,
  * never weights, never README.md. */
 lb_status lb__hf_folder_copy_files(const char *to, const char *from, lb_error *err);
+/* Removes the files of that list that make text (not the licences): before another model's files
+ * come into a folder, so that a template or a token of the old model does not outlive it. */
+lb_status lb__hf_folder_remove_text_files(const char *folder, lb_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 
 /* Names, or beginnings that end in '*'. Models in the wild still carry files that Transformers 5
  * no longer writes; all of them are read by somebody. */
+enum { N_TEXT_FILES = 13 }; /* the first ones: what makes text; the rest is law */
 static const char *const copied[] = {"tokenizer.json",
                                      "tokenizer_config.json",
                                      "special_tokens_map.json",
@@ -24,13 +25,28 @@ static const char *const copied[] = {"tokenizer.json",
                                      "NOTICE*",
                                      "USE_POLICY*"};
 
-static bool is_copied(const char *name) {
-  for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
+static bool is_listed(const char *name, size_t n_first) {
+  for (size_t i = 0; i < n_first; i++) {
     size_t n = strlen(copied[i]);
     bool prefix = copied[i][n - 1] == '*';
     if (prefix ? strncmp(copied[i], name, n - 1) == 0 : strcmp(copied[i], name) == 0) return true;
   }
   return false;
+}
+
+lb_status lb__hf_folder_remove_text_files(const char *folder, lb_error *err) {
+  char **names;
+  size_t n;
+  lb_status st = lb__folder_list(&names, &n, folder, err);
+  if (st != LB_OK) return st;
+  for (size_t i = 0; st == LB_OK && i < n; i++) {
+    if (!is_listed(names[i], N_TEXT_FILES)) continue;
+    char *path = lb__path_join(folder, names[i]);
+    st = path == NULL ? lb__fail_nomem(err, names[i]) : lb__file_remove(path, err);
+    lb__free(path);
+  }
+  lb__name_list_free(names, n);
+  return st;
 }
 
 static lb_status copy_file(const char *to, const char *from, lb_error *err) {
@@ -60,7 +76,8 @@ lb_status lb__hf_folder_copy_files(const char *to, const char *from, lb_error *e
   if (st == LB_OK) st = lb__folder_list(&names, &n, from, err);
   if (st != LB_OK) return st;
   for (size_t i = 0; st == LB_OK && i < n; i++)
-    if (is_copied(names[i])) st = copy_name(to, from, names[i], err);
+    if (is_listed(names[i], sizeof copied / sizeof copied[0]))
+      st = copy_name(to, from, names[i], err);
   lb__name_list_free(names, n);
   return st;
 }

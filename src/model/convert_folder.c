@@ -168,14 +168,27 @@ static lb_status make_config(json_t *j, const lb__conversion *c, lb_error *err) 
                            err);
 }
 
+/* A folder's own configuration is kept, with keys that we do not know. Of a multimodal model only
+ * the text part is written, under the names of a text model; so its configuration is the text
+ * part's. NULL when memory is out. */
+static json_t *keep_config(const lb__conversion *c, json_t *kept) {
+  json_t *text = lb__hf_text_config(kept);
+  json_t *j = json_deep_copy(text);
+  if (j == NULL || text == kept) return j;
+  set(j, "architectures", json_pack("[s]", c->config.family->architecture));
+  set(j, "model_type", json_string(c->config.family->model_type));
+  set_ids(j, &c->config);
+  return j;
+}
+
 static lb_status plan_config(json_t **out, const lb__conversion *c, lb_error *err) {
   json_t *kept = lb__checkpoint_config(c->source);
-  json_t *j = kept != NULL ? json_deep_copy(kept) : json_object();
+  json_t *j = kept != NULL ? keep_config(c, kept) : json_object();
   *out = j;
   if (j == NULL) return lb__fail_nomem(err, "config.json");
   lb_dtype dtype = c->n > 0 ? c->weights[0].dtype : LB_DTYPE_F32;
   lb_status st = kept != NULL ? LB_OK : make_config(j, c, err);
-  return st != LB_OK ? st : lb__hf_dtype_write(lb__hf_text_config(j), dtype, err);
+  return st != LB_OK ? st : lb__hf_dtype_write(j, dtype, err);
 }
 
 /* ---- the other files ---- */
@@ -204,8 +217,10 @@ static lb_status write_template(const lb__conversion *c, lb_error *err) {
 
 /* `t`: the tokenizer of a GGUF source; NULL when the source is a folder. */
 static lb_status write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
-  if (t == NULL) return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
-  lb_status st = lb__tokenizer_save_json(t, c->to, err);
+  lb_status st = lb__hf_folder_remove_text_files(c->to, err);
+  if (st == LB_OK && t == NULL)
+    return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
+  if (st == LB_OK) st = lb__tokenizer_save_json(t, c->to, err);
   if (st == LB_OK) st = write_generation(c, err);
   return st == LB_OK ? write_template(c, err) : st;
 }

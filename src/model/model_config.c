@@ -254,12 +254,25 @@ static lb_status refuse_features(const json_t *j, const char *name, lb_error *er
   return LB_OK;
 }
 
-static lb_status read_ids(lb__model_config *c, const json_t *j, const char *name, lb_error *err) {
+/* Gemma 3's multimodal configs name the end of a turn beside the text part, not in it. */
+static lb_status read_outer_eos(lb__model_config *c, const json_t *root, const char *name,
+                                lb_error *err) {
+  lb__token_ids outer;
+  lb_status st = lb__hf_ids_read(&outer, root, "eos_token_id", name, err);
+  for (size_t i = 0; i < outer.n && st == LB_OK; i++)
+    if (!lb__token_ids_add(&c->eos, outer.ids[i])) st = lb__fail_nomem(err, "end tokens");
+  lb__token_ids_deinit(&outer);
+  return st;
+}
+
+static lb_status read_ids(lb__model_config *c, const json_t *j, const json_t *root,
+                          const char *name, lb_error *err) {
   lb__token_ids bos = {0};
   lb_status st = lb__hf_ids_read(&bos, j, "bos_token_id", name, err);
   c->bos_token_id = bos.n > 0 ? bos.ids[0] : -1;
   lb__token_ids_deinit(&bos);
-  return st == LB_OK ? lb__hf_ids_read(&c->eos, j, "eos_token_id", name, err) : st;
+  if (st == LB_OK) st = lb__hf_ids_read(&c->eos, j, "eos_token_id", name, err);
+  return st == LB_OK && root != j ? read_outer_eos(c, root, name, err) : st;
 }
 
 static lb_status read_hf(lb__model_config *c, json_t *root, const char *name, lb_error *err) {
@@ -275,7 +288,7 @@ static lb_status read_hf(lb__model_config *c, json_t *root, const char *name, lb
   if (st == LB_OK) st = read_windows(c, j, name, err);
   if (st == LB_OK) st = read_rope(c, j, name, err);
   if (st == LB_OK) st = refuse_features(j, name, err);
-  if (st == LB_OK) st = read_ids(c, j, name, err);
+  if (st == LB_OK) st = read_ids(c, j, root, name, err);
   return st;
 }
 

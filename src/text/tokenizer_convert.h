@@ -11,7 +11,8 @@
 lb_status lb__tokenizer_from_gguf(lb_tokenizer **out, const lb__gguf *file, lb_error *err);
 
 /* Sets every tokenizer.ggml.* key but chat_template. `n_rows`: rows of the embedding matrix; ids
- * without a token become "[PAD<id>]", unused; added tokens without a row are left out, with a warning.
+ * without a token become "[PAD<id>]", unused; added tokens without a row are left out, with a
+ * warning.
  * @error LB_E_UNSUPPORTED when llama.cpp has no name for this pipeline (with the list of names) or
  *        no such model; LB_E_ARG when n_rows is smaller than the vocabulary
  *        without added tokens */

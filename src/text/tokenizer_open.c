@@ -6,17 +6,9 @@
 #include "base/files.h"
 #include "formats/hub_cache.h"
 
-static bool folder_has(const char *folder, const char *name) {
-  char *path = lb__path_join(folder, name);
-  bool has = path != NULL && lb__path_is_file(path);
-  lb__free(path);
-  return has;
-}
-
-/* A hub name, or a folder that holds a GGUF and nothing else. */
-static lb_status open_place(lb_tokenizer **out, const char *path, lb_error *err) {
+static lb_status open_hub_name(lb_tokenizer **out, const char *name, lb_error *err) {
   lb__model_place place = {0};
-  lb_status st = lb__model_place_find(&place, path, err);
+  lb_status st = lb__model_place_find(&place, name, err);
   if (st == LB_OK)
     st = place.kind == LB__MODEL_GGUF ? lb__tokenizer_open_gguf(out, place.file, err)
                                       : lb__tokenizer_open_folder(out, place.folder, err);
@@ -24,19 +16,27 @@ static lb_status open_place(lb_tokenizer **out, const char *path, lb_error *err)
   return st;
 }
 
+/* A folder without tokenizer files may be one that holds a GGUF. */
+static lb_status open_folder(lb_tokenizer **out, const char *path, lb_error *err) {
+  lb__model_place place = {0};
+  lb_status st = lb__tokenizer_open_folder(out, path, err);
+  if (st != LB_E_IO) return st;
+  if (lb__model_place_find(&place, path, NULL) == LB_OK && place.kind == LB__MODEL_GGUF)
+    st = lb__tokenizer_open_gguf(out, place.file, err);
+  lb__model_place_deinit(&place);
+  return st;
+}
+
 lb_status lb_tokenizer_open(lb_tokenizer **out, const char *path, lb_error *err) {
   *out = NULL;
   if (path == NULL) return lb__fail(err, LB_E_ARG, "tokenizer: no path given");
-  if (lb__path_is_folder(path) &&
-      (folder_has(path, "tokenizer.json") || folder_has(path, "vocab.json")))
-    return lb__tokenizer_open_folder(out, path, err);
+  if (lb__path_is_folder(path)) return open_folder(out, path, err);
   size_t size = strlen(path);
   if (size > 5 && strcmp(path + size - 5, ".gguf") == 0)
     return lb__tokenizer_open_gguf(out, path, err);
   if (size > 5 && strcmp(path + size - 5, ".json") == 0)
     return lb__tokenizer_open_json(out, path, err);
-  if (lb__path_is_folder(path) || (!lb__path_is_file(path) && lb__hub_name_valid(path)))
-    return open_place(out, path, err);
+  if (!lb__path_is_file(path) && lb__hub_name_valid(path)) return open_hub_name(out, path, err);
   return lb__tokenizer_open_json(out, path, err);
 }
 

@@ -60,4 +60,31 @@ err_has "gemma3"
 run convert "$work/none" "$work/x.gguf"
 [ "$code" != 0 ] || fail "$what: succeeded"
 [ ! -e "$work/x.gguf" ] || fail "a failed conversion left a file"
+# ---- the text part of a multimodal folder becomes a text model ----
+mkdir "$work/multimodal"
+cp "$models/gemma3-linear"/*.safetensors "$models/gemma3-linear"/tokenizer* "$work/multimodal"
+{
+  printf '{"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3","eos_token_id":[7,9],"text_config":'
+  cat "$models/gemma3-linear/config.json"
+  printf '}'
+} >"$work/multimodal/config.json"
+run convert "$work/multimodal" "$work/text" --json
+exits 0
+grep -q '"Gemma3ForCausalLM"' "$work/text/config.json" || fail "$what: the architecture is not the text model's"
+grep -q 'text_config' "$work/text/config.json" && fail "$what: the text part is still nested"
+grep -A3 '"eos_token_id": \[' "$work/text/config.json" | grep -q 9 || fail "$what: an end token is lost"
+
+# ---- what is replaced leaves no template or token behind ----
+run convert "$llama" "$work/replaced" --json
+exits 0
+echo old >"$work/replaced/chat_template.jinja"
+echo '{}' >"$work/replaced/added_tokens.json"
+echo mine >"$work/replaced/notes.txt"
+run convert "$models/gpt2-tied" "$work/replaced" --overwrite --json
+exits 0
+for name in chat_template.jinja added_tokens.json; do
+  [ ! -e "$work/replaced/$name" ] || fail "$what: $name of the old model is still there"
+done
+[ -e "$work/replaced/notes.txt" ] || fail "$what: removed a file that is not the model's"
+
 finish

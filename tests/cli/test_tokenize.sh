@@ -128,4 +128,13 @@ out_is "$want"
 run tokenize org/absent hi
 exits 1
 err_has "not in the hub cache"
+# ---- a program that asks line by line gets each answer before it asks again ----
+mkfifo "$work/questions" "$work/answers"
+"$LIMBECK" tokenize "$llama" --json <"$work/questions" >"$work/answers" &
+exec 3>"$work/questions" 4<"$work/answers"
+printf '{"text":"hi"}\n' >&3
+[ "$(timeout 60 head -n 1 <&4)" = "$want" ] || fail "tokenize: no answer while the pipe is open"
+exec 3>&- 4<&-
+wait
+
 finish
