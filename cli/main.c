@@ -258,6 +258,17 @@ static int unknown_verb(const cli *c, const char *name) {
   return code;
 }
 
+/* Options of every verb may stand before it: `limbeck --threads 1 generate ...`. The verb moves to
+ * the front; what stood before it follows. */
+static void move_verb_to_front(int argc, char **argv) {
+  int at = 1;
+  while (at < argc && (argv[at][0] == '-' || verb_find(argv[at]) == NULL)) at++;
+  if (at == argc || argv[1][0] != '-') return;
+  char *word = argv[at];
+  memmove(&argv[2], &argv[1], (size_t)(at - 1) * sizeof *argv);
+  argv[1] = word;
+}
+
 int main(int argc, char **argv) {
   cli c = {.out_is_terminal = isatty(STDOUT_FILENO), .err_is_terminal = isatty(STDERR_FILENO)};
   shorten_spin(argv);
@@ -266,6 +277,7 @@ int main(int argc, char **argv) {
     help_overview(&c, stderr);
     return CLI_USAGE;
   }
+  move_verb_to_front(argc, argv);
   const char *word = argv[1];
   if (strcmp(word, "--version") == 0) return cli_finish(&c, print_version());
   if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) word = "help";

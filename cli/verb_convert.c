@@ -23,8 +23,8 @@ static const option convert_options[] = {
      .offset = FIELD(type),
      .choices = "auto|f32|f16|bf16|q8_0|q4_0",
      .fallback = "auto",
-     .help = "the number format of matrices; auto keeps f32, f16 and bf16 and makes f16 of "
-             "everything else (q8_0 and q4_0 are for GGUF only)"},
+     .help = "the number format of matrices (q8_0 and q4_0 are for GGUF only); auto keeps f32, f16 "
+             "and bf16, and makes of anything else f16 in a GGUF and f32 in a folder"},
     {.name = "max-shard-size",
      .kind = OPTION_SIZE,
      .offset = FIELD(max_shard_size),

@@ -242,6 +242,13 @@ static void print_tables(const inspection *all, const inspect_args *args, const 
 
 /* ---- for programs ---- */
 
+static void write_token(writer *w, const char *key, int32_t id) {
+  if (id < 0)
+    writer_string(w, key, NULL);
+  else
+    writer_int(w, key, id);
+}
+
 static void write_tokenizer(writer *w, const inspection *all) {
   const lb_tokenizer *t = all->side.tokenizer;
   size_t n;
@@ -249,10 +256,10 @@ static void write_tokenizer(writer *w, const inspection *all) {
   writer_open_object(w, "tokenizer");
   writer_string(w, "model", lb_tokenizer_model_name(t));
   writer_int(w, "size", lb_tokenizer_size(t));
-  writer_int(w, "bos", lb_tokenizer_bos(t));
-  writer_int(w, "eos", lb_tokenizer_eos(t));
-  writer_int(w, "pad", lb_tokenizer_pad(t));
-  writer_int(w, "unk", lb_tokenizer_unk(t));
+  write_token(w, "bos", lb_tokenizer_bos(t));
+  write_token(w, "eos", lb_tokenizer_eos(t));
+  write_token(w, "pad", lb_tokenizer_pad(t));
+  write_token(w, "unk", lb_tokenizer_unk(t));
   writer_ids(w, "eos_ids", eos, n);
   writer_close_object(w);
 }

@@ -19,6 +19,7 @@ same generate "$llama" prompt-ids=211 max-new-tokens=3 json=true
 same generate "$llama" prompt_ids=211 max_new_tokens=3 --json true
 same generate --max_new_tokens 3 --prompt_ids 211 --json=1 "$llama"
 same generate -n 3 --prompt-ids 211 --json -- "$llama"
+same --threads 1 --json generate "$llama" --prompt-ids 211 -n 3
 same generate "$llama" --prompt-ids 211 -n 9 -n 3 --json
 same generate "$llama" --prompt-ids 211 -n 3 --json --no-do-sample --temperature 2
 same generate "$llama" --prompt-ids 211 -n 3 --json --do-sample --temperature 0
