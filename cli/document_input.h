@@ -13,7 +13,10 @@
 typedef struct line_input {
   const cli *c;
   const char *name; /* for errors */
-  FILE *file;
+  int fd;
+  char *bytes; /* read and not yet used: [begin, end) */
+  size_t begin, end;
+  int error;     /* errno of a failed read, 0: none */
   size_t number; /* of the line last read, from 1 */
   text line;
 } line_input;
@@ -21,6 +24,10 @@ typedef struct line_input {
 /* `path` "-" is standard input. @return false after telling why */
 bool line_input_open(line_input *in, const cli *c, const char *path);
 void line_input_close(line_input *in);
+
+/* True when the next line is not there yet: whoever collects lines should answer those it has, for
+ * the program at the other end of the pipe may be waiting for that. */
+bool line_input_waits(const line_input *in);
 
 typedef enum line_result { LINE_READ, LINE_END, LINE_BAD } line_result;
 /* The next line that is not blank, in in->line. LINE_BAD after telling why. */

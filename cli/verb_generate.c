@@ -199,8 +199,10 @@ static int run_lines(generate_run *run) {
     result = document_next(&documents[n], &in, &run->side, run->model, !run->args->no_special);
     n += result == LINE_READ;
     /* What was read before a bad line is still answered. */
-    if (n == batch || (result != LINE_READ && n > 0)) {
+    bool idle = result != LINE_READ || line_input_waits(&in);
+    if (n == batch || (idle && n > 0)) {
       code = run_group(run, documents, n);
+      fflush(stdout);
       done += n;
       run->options.first_prompt = done;
       for (; n > 0; n--) document_free(&documents[n - 1]);

@@ -204,8 +204,10 @@ static int score_lines(score_run *run) {
     result = document_next(&documents[n], &in, &run->side, run->model, !run->args->no_special);
     if (result == LINE_READ) tokens += documents[n++].ids.n;
     bool full = n == GROUP_DOCUMENTS || tokens >= GROUP_TOKENS;
-    if (full || (result != LINE_READ && n > 0)) {
+    bool idle = result != LINE_READ || line_input_waits(&in);
+    if (full || (idle && n > 0)) {
       code = score_group(run, documents, n);
+      fflush(stdout);
       for (; n > 0; n--) document_free(&documents[n - 1]);
       tokens = 0;
     }

@@ -194,7 +194,7 @@ static int tokenize_lines(tokenize_run *run) {
     json_t *object = result == LINE_READ ? line_input_object(&in) : NULL;
     ok = object != NULL && tokenize_object(run, &in, object);
     json_decref(object);
-    if (in.file == stdin) fflush(stdout); /* who asks through a pipe may wait for the answer */
+    if (line_input_waits(&in)) fflush(stdout); /* who asks through a pipe may wait for the answer */
   }
   line_input_close(&in);
   return cli_cancelled ? CLI_INTERRUPTED : ok ? CLI_DONE : CLI_FAILED;

@@ -26,7 +26,7 @@ exits 0
 err_is_empty
 [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || fail "$what: want one line"
 out_has '"parameters":30520,"bytes":122080,"dtypes":{"F32":{"tensors":20,"elements":30520,"bytes":122080}}'
-out_has '"tokenizer":{"model":"BPE","size":302,"bos":297,"eos":301,"pad":-1,"unk":-1,"eos_ids":[301]}'
+out_has '"tokenizer":{"model":"BPE","size":302,"bos":297,"eos":301,"pad":null,"unk":null,"eos_ids":[301]}'
 out_has '{"name":"model.layers.0.mlp.up_proj.weight","dtype":"F32","shape":[36,40],"bytes":5760}'
 out_has '"supported":true'
 
