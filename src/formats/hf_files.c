@@ -69,15 +69,40 @@ static lb_status copy_name(const char *to, const char *from, const char *name, l
   return st;
 }
 
-lb_status lb__hf_folder_copy_files(const char *to, const char *from, lb_error *err) {
+static bool is_copied(const char *name) {
+  return is_listed(name, sizeof copied / sizeof copied[0]);
+}
+
+static bool is_template(const char *name) {
+  size_t n = strlen(name);
+  return n > 6 && strcmp(name + n - 6, ".jinja") == 0;
+}
+
+/* Every file of a folder whose name is wanted. */
+static lb_status copy_wanted(const char *to, const char *from, bool (*is_wanted)(const char *),
+                             lb_error *err) {
   char **names;
   size_t n;
   lb_status st = lb__folder_make(to, err);
   if (st == LB_OK) st = lb__folder_list(&names, &n, from, err);
   if (st != LB_OK) return st;
   for (size_t i = 0; st == LB_OK && i < n; i++)
-    if (is_listed(names[i], sizeof copied / sizeof copied[0]))
-      st = copy_name(to, from, names[i], err);
+    if (is_wanted(names[i])) st = copy_name(to, from, names[i], err);
   lb__name_list_free(names, n);
+  return st;
+}
+
+lb_status lb__hf_folder_copy_files(const char *to, const char *from, lb_error *err) {
+  lb_status st = copy_wanted(to, from, is_copied, err);
+  if (st != LB_OK) return st;
+  /* named templates have a folder of their own */
+  char *source = lb__path_join(from, "chat_templates"),
+       *target = lb__path_join(to, "chat_templates");
+  if (source == NULL || target == NULL)
+    st = lb__fail_nomem(err, "chat_templates");
+  else if (lb__path_is_folder(source))
+    st = copy_wanted(target, source, is_template, err);
+  lb__free(source);
+  lb__free(target);
   return st;
 }

@@ -330,6 +330,13 @@ static void copying(void **state) {
     free(bytes);
   }
   assert_int_equal(lb__hf_folder_copy_files(to, "/nowhere/at/all", &err), LB_E_IO);
+  /* named templates, in a folder of their own */
+  assert_int_equal(lb__folder_make(scratch_path(from, "chat_templates"), &err), LB_OK);
+  scratch_write_text(from, "chat_templates/tool_use.jinja", "{{ tools }}");
+  scratch_write_text(from, "chat_templates/run.py", "x");
+  assert_int_equal(lb__hf_folder_copy_files(to, from, &err), LB_OK);
+  assert_true(scratch_exists(to, "chat_templates/tool_use.jinja"));
+  assert_false(scratch_exists(to, "chat_templates/run.py"));
   scratch_remove(from);
   scratch_remove(to);
 }
