@@ -70,6 +70,11 @@ const char *lb__path_base(const char *path) {
   return slash != NULL ? slash + 1 : path;
 }
 
+bool lb__path_ends_with(const char *path, const char *ending) {
+  size_t n = strlen(path), m = strlen(ending);
+  return n >= m && memcmp(path + n - m, ending, m) == 0;
+}
+
 bool lb__path_is_folder(const char *path) {
   struct stat s;
   return stat(path, &s) == 0 && S_ISDIR(s.st_mode);

@@ -26,8 +26,9 @@ void lb__io_set(const lb__io *io); /* NULL restores the real calls */
 const lb__io *lb__io_default(void);
 
 /* ---- paths ---- */
-char *lb__path_join(const char *folder, const char *name); /* a new string */
-const char *lb__path_base(const char *path);               /* after the last '/' */
+char *lb__path_join(const char *folder, const char *name);     /* a new string */
+const char *lb__path_base(const char *path);                   /* after the last '/' */
+bool lb__path_ends_with(const char *path, const char *ending); /* ".gguf" */
 bool lb__path_is_folder(const char *path);
 bool lb__path_is_file(const char *path);
 bool lb__path_same(const char *a, const char *b); /* both exist and are one file or folder */

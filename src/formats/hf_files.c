@@ -74,8 +74,7 @@ static bool is_copied(const char *name) {
 }
 
 static bool is_template(const char *name) {
-  size_t n = strlen(name);
-  return n > 6 && strcmp(name + n - 6, ".jinja") == 0;
+  return lb__path_ends_with(name, ".jinja");
 }
 
 /* Every file of a folder whose name is wanted. */

@@ -133,11 +133,6 @@ done:
 }
 
 /* ---- what the user typed ---- */
-static bool ends_with(const char *text, const char *end) {
-  size_t n = strlen(text), m = strlen(end);
-  return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 /* "dir/x" -> "dir", "x" -> "." */
 static char *folder_of(const char *path) {
   const char *base = lb__path_base(path);
@@ -147,11 +142,11 @@ static char *folder_of(const char *path) {
 }
 
 static lb_status place_file(lb__model_place *out, const char *path, lb_error *err) {
-  if (ends_with(path, ".gguf")) {
+  if (lb__path_ends_with(path, ".gguf")) {
     out->kind = LB__MODEL_GGUF;
     out->file = lb__strdup(path);
     if (out->file == NULL) return lb__fail_nomem(err, path);
-  } else if (!ends_with(path, ".safetensors") && !ends_with(path, ".json")) {
+  } else if (!lb__path_ends_with(path, ".safetensors") && !lb__path_ends_with(path, ".json")) {
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "%.200s: want a Hugging Face folder, a .gguf file or a hub name", path);
   }
@@ -173,7 +168,7 @@ static lb_status pick_gguf(const char **name, char **names, size_t n, const char
   *name = NULL;
   for (size_t i = 0; i < n; i++) {
     bool later_part = strstr(names[i], "-of-") != NULL && strstr(names[i], "-00001-of-") == NULL;
-    if (!ends_with(names[i], ".gguf") || later_part) continue;
+    if (!lb__path_ends_with(names[i], ".gguf") || later_part) continue;
     if (*name != NULL)
       return lb__fail(err, LB_E_ARG, "%.160s: holds several models (%.80s, %.80s); name the file",
                       folder, *name, names[i]);

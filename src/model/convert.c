@@ -8,11 +8,6 @@ lb_convert_options lb_convert_options_default(void) {
   return (lb_convert_options){0};
 }
 
-static bool ends_with(const char *text, const char *end) {
-  size_t n = strlen(text), m = strlen(end);
-  return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static lb_status check_dtype(const lb__conversion *c, lb_error *err) {
   static const lb_dtype gguf[] = {LB_DTYPE_F32, LB_DTYPE_F16, LB_DTYPE_BF16, LB_DTYPE_Q8_0,
                                   LB_DTYPE_Q4_0};
@@ -49,7 +44,7 @@ lb_status lb_convert(const char *from, const char *to, const lb_convert_options 
   lb_convert_options defaults = lb_convert_options_default();
   lb__conversion c = {.options = options != NULL ? options : &defaults,
                       .to = to,
-                      .to_gguf = ends_with(to, ".gguf")};
+                      .to_gguf = lb__path_ends_with(to, ".gguf")};
   lb_status st = lb__kernels_install(err);
   if (st == LB_OK) st = check_dtype(&c, err);
   if (st == LB_OK) st = check_output(&c, err);

@@ -96,7 +96,7 @@ static void guess_scaling(lb__hf_rope *rope, const float *divisors, int64_t half
     double divisor = (double)divisors[j];
     if (divisor < 1.001 || divisor > factor * 0.999) continue;
     double smooth = (1.0 / divisor - 1.0 / factor) / (1.0 - 1.0 / factor);
-    double wavelength = 2.0 * 3.14159265358979 * pow(rope->theta, (double)j / (double)half);
+    double wavelength = 2.0 * LB__PI * pow(rope->theta, (double)j / (double)half);
     rope->original_max_position_embeddings = llround(wavelength * (1.0 + 3.0 * smooth));
   }
 }

@@ -48,15 +48,11 @@ static float norm_offset(const lb__conversion *c, lb__weight w) {
 }
 
 static void set_form(const lb__conversion *c, lb__moved_weight *m) {
-  const lb__family *f = c->config.family;
-  lb__weight w = m->weight;
-  bool is_table = w == LB__W_TOKEN_EMBED || w == LB__W_POSITION_EMBED || w == LB__W_LM_HEAD;
-  bool to_transposed = !c->to_gguf && f->transposed && lb__weight_is_matrix(w) && !is_table;
-  m->transpose = m->from.transpose != to_transposed;
-  bool is_q = w == LB__W_Q || w == LB__W_Q_BIAS, is_k = w == LB__W_K || w == LB__W_K_BIAS;
-  m->permute = c->to_gguf && f->gguf_permuted && (is_q || is_k);
-  m->heads = is_q ? c->config.n_heads : c->config.n_kv_heads;
-  m->offset = norm_offset(c, w);
+  bool to_conv1d = !c->to_gguf && lb__weight_is_conv1d(c->config.family, m->weight);
+  m->transpose = m->from.transpose != to_conv1d;
+  m->heads = lb__weight_permuted_heads(&c->config, m->weight);
+  m->permute = c->to_gguf && m->heads > 0;
+  m->offset = norm_offset(c, m->weight);
 }
 
 static void set_name(const lb__conversion *c, lb__moved_weight *m) {

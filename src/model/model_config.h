@@ -127,6 +127,7 @@ const char *lb__weight_hf_name(char text[LB__WEIGHT_NAME_SIZE], lb__weight w, in
                                lb__name_scheme scheme, const char *prefix);
 
 /* ---- rope tables (rope_table.c) ---- */
+#define LB__PI 3.14159265358979323846
 /* inv_freq [D/2] in float32 as Transformers computes it, and the factor on cos and sin.
  * @error LB_E_UNSUPPORTED for dynamic and longrope */
 lb_status lb__rope_inv_freq(float *inv_freq, float *magnitude, const lb__hf_rope *rope,

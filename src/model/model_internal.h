@@ -50,6 +50,19 @@ lb_status lb__weight_find(lb__weight_place *place, const lb__checkpoint *c,
 /* "model.", "transformer.", "language_model.model.", "": what stands before the decoder's names. */
 const char *lb__model_hf_prefix(const lb__checkpoint *c, lb__name_scheme scheme);
 
+/* Whether a Hugging Face folder of this family stores the weight as Conv1D does, [in,out]. */
+static inline bool lb__weight_is_conv1d(const lb__family *f, lb__weight w) {
+  bool is_table = w == LB__W_TOKEN_EMBED || w == LB__W_POSITION_EMBED || w == LB__W_LM_HEAD;
+  return f->transposed && lb__weight_is_matrix(w) && !is_table;
+}
+
+/* Heads of a weight whose rows a GGUF of this family holds in llama.cpp's order; 0: as ours. */
+static inline int64_t lb__weight_permuted_heads(const lb__model_config *c, lb__weight w) {
+  if (!c->family->gguf_permuted) return 0;
+  if (w == LB__W_Q || w == LB__W_Q_BIAS) return c->n_heads;
+  return w == LB__W_K || w == LB__W_K_BIAS ? c->n_kv_heads : 0;
+}
+
 /* Row r of a matrix in this library's order is row lb__permuted_row(r, ...) in llama.cpp's: it
  * rotates neighbours (2j, 2j+1) where everyone else rotates (j, j + D/2). */
 static inline int64_t lb__permuted_row(int64_t r, int64_t head_dim) {

@@ -75,12 +75,9 @@ lb_status lb__weight_find(lb__weight_place *place, const lb__checkpoint *c,
     return optional ? LB_OK : lb__checkpoint_need(&unused, c, name, err);
   }
   bool is_matrix = lb__weight_is_matrix(w);
-  bool is_table = w == LB__W_TOKEN_EMBED || w == LB__W_POSITION_EMBED || w == LB__W_LM_HEAD;
-  place->transpose = !is_gguf && is_matrix && !is_table && config->family->transposed;
-  if (is_gguf && config->family->gguf_permuted) {
-    place->unpermute = w == LB__W_Q || w == LB__W_Q_BIAS || w == LB__W_K || w == LB__W_K_BIAS;
-    place->heads = w == LB__W_Q || w == LB__W_Q_BIAS ? config->n_heads : config->n_kv_heads;
-  }
+  place->transpose = !is_gguf && lb__weight_is_conv1d(config->family, w);
+  place->heads = is_gguf ? lb__weight_permuted_heads(config, w) : 0;
+  place->unpermute = place->heads > 0;
   int64_t rows = lb__model_extent(config, row->rows), cols = lb__model_extent(config, row->cols);
   int64_t shape[2] = {place->transpose ? cols : rows, place->transpose ? rows : cols};
   lb_status st = check_shape(t, is_matrix ? 2 : 1, shape, err);

@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#define PI 3.14159265358979323846
-
 static lb_status refuse(const lb__hf_rope *rope, const char *name, lb_error *err) {
   return lb__fail(
       err, LB_E_UNSUPPORTED,
@@ -19,7 +17,7 @@ static float scale_llama3(float f, const lb__hf_rope *r) {
   float original = (float)r->original_max_position_embeddings;
   float low = (float)r->low_freq_factor, high = (float)r->high_freq_factor;
   float factor = (float)r->factor;
-  float wavelength = (float)(2.0 * PI) / f;
+  float wavelength = (float)(2.0 * LB__PI) / f;
   if (wavelength < original / high) return f;
   if (wavelength > original / low) return f / factor;
   float smooth = (original / wavelength - low) / (high - low);
@@ -28,7 +26,7 @@ static float scale_llama3(float f, const lb__hf_rope *r) {
 
 /* The dimension whose wave turns `rotations` times within the original context (YaRN, eq. 17). */
 static double correction_dim(double rotations, double dim, double theta, double original) {
-  return dim * log(original / (rotations * 2.0 * PI)) / (2.0 * log(theta));
+  return dim * log(original / (rotations * 2.0 * LB__PI)) / (2.0 * log(theta));
 }
 
 static double yarn_mscale(double scale, double mscale) {

@@ -17,11 +17,6 @@ typedef struct finding {
   lb__buf choices;
 } finding;
 
-static bool ends_with(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && memcmp(s + n - m, end, m) == 0;
-}
-
 static void add_choice(finding *f, const char *name) {
   if (f->choices.size > 0) lb__buf_add_text(&f->choices, ", ");
   lb__buf_add_text(&f->choices, name);
@@ -153,9 +148,10 @@ static lb_status find_in_model(finding *f, const char *path, const char *wanted,
       (folder_has(path, "tokenizer_config.json") || folder_has(path, "chat_template.jinja") ||
        folder_has(path, "tokenizer.json") || folder_has(path, "vocab.json")))
     return find_in_folder(f, path, wanted, err);
-  if (lb__path_is_file(path) && ends_with(path, ".jinja"))
+  if (lb__path_is_file(path) && lb__path_ends_with(path, ".jinja"))
     return wanted == NULL ? take_file(f, path, err) : LB_OK;
-  if (lb__path_is_file(path) && ends_with(path, ".gguf")) return find_in_gguf(f, path, wanted, err);
+  if (lb__path_is_file(path) && lb__path_ends_with(path, ".gguf"))
+    return find_in_gguf(f, path, wanted, err);
   if (lb__path_is_file(path)) return find_beside_file(f, path, wanted, err);
   lb_status status = lb__model_place_find(&place, path, err);
   if (status == LB_OK)
