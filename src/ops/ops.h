@@ -4,7 +4,8 @@
  * Every lb__op_x checks shapes and dtypes (LB_E_SHAPE / LB_E_DTYPE name the op and both sides),
  * allocates its result in the stream's arena unless it works in place, and runs the kernel.
  * Letters: N tokens, C width, H heads, G kv-heads, D head size, V vocabulary, O/I out/in features.
- * Activations are F32. Indices are I32 and are checked by the kernels' callers: ids < V is the
+ * Activations have the stream's real type: F32, or F64, in which only reference kernels compute
+ * ("F32" below means that type; so do gradients, and weights of a model opened in double). Indices are I32 and are checked by the kernels' callers: ids < V is the
  * model's promise (it validates once per batch).                                              */
 #ifndef LB_OPS_OPS_H
 #define LB_OPS_OPS_H
@@ -27,6 +28,15 @@ typedef enum lb__act_kind {
   LB__ACT_SILU,      /* x / (1 + exp(-x)) */
   LB__ACT_RELU
 } lb__act_kind;
+
+/* Which elements a dropout zeroes: element i when lb__random_uniform({seed, DROPOUT}, step, site * 2^40
+ * + i) < p; `site` numbers the places of a model, so that no two draw the same numbers. The others
+ * are multiplied by 1 / (1 - p). */
+typedef struct lb__dropout {
+  float p; /* 0 <= p < 1; 0: none */
+  uint64_t seed, step;
+  uint32_t site;
+} lb__dropout;
 
 /* out[n,:] = scale * weight[ids[n],:]      out [N,C] F32, ids [N] I32, weight [V,C] any float type
  */
@@ -67,6 +77,7 @@ typedef struct lb__rope_args {
   lb_tensor *x;
   const lb_tensor *positions, *inv_freq;
   float magnitude; /* yarn's attention factor; 1 otherwise */
+  bool inverse;    /* turns back (the angle's sign changes): the gradient of x */
 } lb__rope_args;
 
 /* Causal attention; documents lie end to end in q. q, out [N,H,D]; head h reads kv-head h / (H/G).
@@ -77,13 +88,16 @@ typedef struct lb__rope_args {
  *   page_table[d][j / page_size] * page_size + j % page_size. The queries of d are its last ones.
  * Query at position i sees key j when j <= i and (window == 0 or i - j < window).
  * score = scale * q.k, then softcap * tanh(score / softcap) when softcap > 0; softmax; sum of v.
- * Never builds a [T,T] matrix. */
+ * Never builds a [T,T] matrix. logsumexp [N,H] F32 of the scores (NULL: not wanted) is for backward.
+ * dropout (p 0: none) zeroes weights after the softmax; the draw of weight (query row n, head h,
+ * key j of the document) has index (n * H + h) * 2^24 + j, so documents are shorter than 2^24. */
 typedef struct lb__attention_args {
-  lb_tensor *out;
+  lb_tensor *out, *logsumexp;
   const lb_tensor *q, *k, *v, *cu_seqlens;
   const lb_tensor *page_table, *kv_lens;
   int64_t page_size, window;
   float scale, softcap;
+  lb__dropout dropout;
 } lb__attention_args;
 
 /* cache_k[slots[n],:] = k[n,:], likewise v.  k, v [N,G,D] F32; caches [R,G,D] F32; slots [N] I32 */
@@ -154,6 +168,160 @@ typedef struct lb__transpose_args {
   const lb_tensor *x;
 } lb__transpose_args;
 
+/* ---- backward: all add to the gradients they are given; a NULL gradient is not wanted ---- */
+
+/* dweight[ids[n],:] += scale * dout[n,:]; ids may repeat (added in order of n) */
+typedef struct lb__embed_bwd_args {
+  lb_tensor *dweight;
+  const lb_tensor *ids, *dout;
+  float scale;
+} lb__embed_bwd_args;
+
+/* dx += dout W; dweight += dout^T x (F32 weights only); dbias += column sums of dout */
+typedef struct lb__linear_bwd_args {
+  lb_tensor *dx, *dweight, *dbias;
+  const lb_tensor *dout, *x, *weight;
+  lb__compute compute;
+} lb__linear_bwd_args;
+
+typedef struct lb__rms_norm_bwd_args {
+  lb_tensor *dx, *dweight;
+  const lb_tensor *dout, *x, *weight;
+  float eps, weight_offset;
+} lb__rms_norm_bwd_args;
+
+typedef struct lb__layer_norm_bwd_args {
+  lb_tensor *dx, *dweight, *dbias;
+  const lb_tensor *dout, *x, *weight;
+  float eps;
+} lb__layer_norm_bwd_args;
+
+/* Without a cache. p_j = exp(score_j - logsumexp), made anew tile by tile; dp_j = dout.v_j;
+ * dscore_j = p_j (dp_j - dout.out), times the soft cap's 1 - (score/cap)^2. */
+typedef struct lb__attention_bwd_args {
+  lb_tensor *dq, *dk, *dv;
+  const lb_tensor *dout, *out, *logsumexp, *q, *k, *v, *cu_seqlens;
+  int64_t window;
+  float scale, softcap;
+  lb__dropout dropout;
+} lb__attention_bwd_args;
+
+typedef struct lb__act_bwd_args {
+  lb_tensor *dx;
+  const lb_tensor *dout, *x;
+  lb__act_kind kind;
+} lb__act_bwd_args;
+
+typedef struct lb__act_mul_bwd_args {
+  lb_tensor *dgate, *dup;
+  const lb_tensor *dout, *gate, *up;
+  lb__act_kind kind;
+} lb__act_mul_bwd_args;
+
+/* dx += dout * (1 - (out / cap)^2) */
+typedef struct lb__softcap_bwd_args {
+  lb_tensor *dx;
+  const lb_tensor *dout, *out;
+  float cap;
+} lb__softcap_bwd_args;
+
+/* out += factor * x */
+typedef struct lb__add_scaled_args {
+  lb_tensor *out;
+  const lb_tensor *x;
+  float factor;
+} lb__add_scaled_args;
+
+/* out = x with elements zeroed; with `add`: out += that (backward: x is dout) */
+typedef struct lb__dropout_args {
+  lb_tensor *out;
+  const lb_tensor *x;
+  lb__dropout draw;
+  bool add;
+} lb__dropout_args;
+
+/* ---- losses ---- */
+
+/* One term of a loss over rows of logits. Which kinds there are: loss/divergences.def. */
+typedef struct lb__divergence_term {
+  int kind;          /* lb__divergence */
+  double coefficient; /* of this term in the loss */
+  double temperature; /* > 0; both sides' logits are divided by it; CE always has 1 */
+  double factor;      /* T^2 where gradients should keep their size, else 1 */
+  double parameter[2]; /* of kinds that have some (beta, skew); else 0 */
+} lb__divergence_term;
+
+/* For each row n of student logits [n,Vs] F32 with weight w = weights[n] (NULL: 1), over the first
+ * `vocab` columns of both sides:
+ *   losses[t,n] F64 = factor * L_t   in nats, not multiplied by w or the coefficient
+ *   student[n,:] is replaced by d(scale * sum_t coefficient_t * w * losses[t,n]) / d student[n,:]
+ *     when `gradient` is true; columns from vocab on become 0
+ * Soft caps (0: none) have been applied to neither side yet: student_softcap is, with its gradient;
+ * teacher_softcap too. targets [n] I32 in [0, vocab) or -100: no CE there (0).
+ * teacher [n,Vt] F32 may be NULL when no term needs it (a term that does is refused).
+ * facts [n] F64 x LB__N_ROW_FACTS (may be NULL): what evaluation wants, at temperature 1. */
+enum {
+  LB__FACT_CE,           /* student's -log q(target) */
+  LB__FACT_TEACHER_CE,   /* teacher's; NaN without one */
+  LB__FACT_FORWARD_KL,   /* KL(teacher || student) */
+  LB__FACT_REVERSE_KL,   /* KL(student || teacher) */
+  LB__FACT_AGREES,       /* 1 when both argmax are the same id */
+  LB__FACT_CORRECT,      /* 1 when the student's argmax is the target */
+  LB__N_ROW_FACTS
+};
+typedef struct lb__divergence_args {
+  lb_tensor *student; /* in: logits; out: gradient */
+  lb_tensor *losses;  /* [n_terms, n] F64 */
+  lb_tensor *facts;   /* [n, LB__N_ROW_FACTS] F64 or NULL */
+  const lb_tensor *teacher, *targets, *weights;
+  int64_t vocab;
+  float student_softcap, teacher_softcap;
+  const lb__divergence_term *terms;
+  size_t n_terms;
+  double scale; /* of the gradient: 1 / number of trained tokens of the optimizer batch */
+  bool gradient;
+} lb__divergence_args;
+
+/* losses[n] F64 = mean_c (x[n,c] - target[n,c])^2;  dx += scale * d(sum_n losses[n]) / dx.
+ * x, target [N,C] F32; dx may be NULL */
+typedef struct lb__mse_args {
+  lb_tensor *losses, *dx;
+  const lb_tensor *x, *target;
+  double scale;
+} lb__mse_args;
+
+/* MiniLMv2's self-attention relations (arXiv:2012.15828), causal. x [N,Ws], target [N,Wt] F32: one
+ * of q, k, v of a layer, all heads side by side; both are cut into `heads` relation heads of widths
+ * ds = Ws / heads, dt = Wt / heads. R = softmax over j <= i of x_i.x_j / sqrt(d), per document.
+ *   losses[n] F64 = 1/heads * sum over heads of KL(R_target[n] || R_x[n])
+ *   dx += scale * d(sum_n losses[n]) / dx    (dx may be NULL)
+ * GQA is the caller's: repeat k and v, or choose `heads` that divides both widths. */
+typedef struct lb__relation_args {
+  lb_tensor *losses, *dx;
+  const lb_tensor *x, *target, *cu_seqlens;
+  int64_t heads;
+  double scale;
+} lb__relation_args;
+
+/* ---- the optimizer ---- */
+
+/* *sum += sum of x^2 in double, in an order that does not depend on threads. x F32, any shape */
+typedef struct lb__sum_squares_args {
+  const lb_tensor *x;
+  double *sum;
+} lb__sum_squares_args;
+
+/* AdamW as torch.optim.AdamW: with g = gradient * gradient_scale,
+ *   p *= 1 - learning_rate * weight_decay
+ *   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *   p -= learning_rate / (1 - beta1^step) * m / (sqrt(v / (1 - beta2^step)) + eps)
+ * and gradient = 0 for the next step. All [n] F32. step counts from 1. */
+typedef struct lb__adamw_args {
+  lb_tensor *parameter, *gradient, *exp_avg, *exp_avg_sq;
+  double learning_rate, beta1, beta2, eps, weight_decay, gradient_scale;
+  int64_t step;
+} lb__adamw_args;
+
 /* ---- the calls. *out is allocated in the stream's arena unless the op is in place ---- */
 lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
                        const lb_tensor *weight, float scale, lb_error *err);
@@ -176,7 +344,7 @@ lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, 
                          lb__act_kind kind, lb_error *err);
 lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const lb_tensor *b,
                      lb_error *err);
-/* x += delta: the residual of a pass that nothing will walk backwards. */
+/* x += delta: the residual of a pass that nothing will walk backwards; refused while recording. */
 lb_status lb__op_add_to(lb__stream *s, lb_tensor *x, const lb_tensor *delta, lb_error *err);
 lb_status lb__op_scale(lb__stream *s, lb_tensor **out, const lb_tensor *x, float factor,
                        lb_error *err);
@@ -184,6 +352,21 @@ lb_status lb__op_softcap(lb__stream *s, lb_tensor **out, const lb_tensor *x, flo
                          lb_error *err);
 lb_status lb__op_gather_rows(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                              const lb_tensor *rows, lb_error *err);
+/* A view of x with another shape; no node, the gradient is shared. */
+lb_status lb__op_reshape(lb__stream *s, lb_tensor **out, const lb_tensor *x, int rank,
+                         const int64_t *shape, lb_error *err);
+/* With draw.p 0, *out is x itself (its descriptor copied). */
+lb_status lb__op_dropout(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__dropout draw,
+                         lb_error *err);
+/* Losses: *sum += sum of losses[n] (not times scale); while recording, backward adds
+ * its gradient times `scale` to x's. Values: double, summed in order of n. */
+lb_status lb__op_mse(lb__stream *s, double *sum, const lb_tensor *x, const lb_tensor *target,
+                     double scale, lb_error *err);
+lb_status lb__op_relation(lb__stream *s, double *sum, const lb_tensor *x, const lb_tensor *target,
+                          const lb_tensor *cu_seqlens, int64_t heads, double scale, lb_error *err);
+/* These look at parameters, outside steps; shapes and dtypes are checked, nothing is recorded. */
+lb_status lb__op_sum_squares(double *sum, const lb_tensor *x, lb_error *err);
+lb_status lb__op_adamw(const lb__adamw_args *args, lb_error *err);
 /* Allocates the four results; target_logits is NULL when targets is. */
 lb_status lb__op_logits_stats(lb__stream *s, lb__logits_stats_args *results,
                               const lb_tensor *logits, const lb_tensor *targets, int64_t top_k,

@@ -2,7 +2,7 @@
 #include "stream.h"
 
 void lb__stream_init(lb__stream *s, lb__device *device) {
-  *s = (lb__stream){.device = device};
+  *s = (lb__stream){.device = device, .real = LB_DTYPE_F32};
   lb__arena_init(&s->arena, 0);
 }
 

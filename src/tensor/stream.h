@@ -1,7 +1,7 @@
 /* stream.h - the order in which work happens on one device, and the memory of one step.
  *
  * An op allocates its result in the stream's arena; lb__stream_reset gives all of it back. The next
- * step then allocates nothing new. The tape (which lets backward walk what ran) will hang here. */
+ * step then allocates nothing new. While `tape` is set, ops also note how to walk back (tape.h). */
 #ifndef LB_TENSOR_STREAM_H
 #define LB_TENSOR_STREAM_H
 
@@ -12,9 +12,13 @@
  * has such products) and accumulates in float32. */
 typedef enum lb__compute { LB__COMPUTE_F32, LB__COMPUTE_BF16 } lb__compute;
 
+typedef struct lb__tape lb__tape;
+
 typedef struct lb__stream {
   lb__device *device;
   lb__compute compute;
+  lb_dtype real; /* of activations: F32; F64 runs the reference kernels in double, for verifying */
+  lb__tape *tape; /* NULL: nothing is recorded */
   lb__arena arena;
 } lb__stream;
 

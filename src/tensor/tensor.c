@@ -96,6 +96,7 @@ lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n) {
   lb_tensor view = *t;
   size_t row = t->shape[0] > 0 ? t->size_bytes / (size_t)t->shape[0] : 0;
   view.owns_memory_ = false;
+  view.gradient = NULL;
   view.shape[0] = n;
   view.size_bytes = row * (size_t)n;
   view.memory_ = (char *)t->memory_ + row * (size_t)begin;

@@ -22,6 +22,13 @@ typedef struct lb__device {
 } lb__device;
 lb__device *lb__device_cpu(void);
 
+/* The gradient of a tensor's bytes, shared by every view of them. Backward adds to it; its memory
+ * is made, zeroed, when the first addition comes (tape.h), or belongs to a model's parameters. */
+typedef struct lb__gradient {
+  void *memory_; /* NULL: nothing was added yet. Same dtype and order as the tensor */
+  size_t size_bytes;
+} lb__gradient;
+
 typedef struct lb_tensor {
   lb_dtype dtype;
   int rank;                    /* 0..4; rank 0 is one element */
@@ -30,6 +37,7 @@ typedef struct lb_tensor {
   size_t size_bytes;
   void *memory_; /* only src/tensor and src/kernels: lb__tensor_data() */
   bool owns_memory_;
+  lb__gradient *gradient; /* NULL: none is wanted */
 } lb_tensor;
 
 /* ---- making: all check that the shape is sane and its bytes fit ---- */
@@ -47,8 +55,10 @@ lb_status lb__tensor_alloc(lb_tensor **out, lb__arena *arena, lb_dtype dtype, in
                            const int64_t *shape, lb_error *err);
 
 /* ---- views: borrow, never copy, never freed ---- */
-lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n); /* of the first extent */
-/* The same bytes as another shape with as many elements. LB_ASSERTs that they agree. */
+/* Of the first extent. A part has no gradient of its own: the view's is NULL. */
+lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n);
+/* The same bytes, and the same gradient, as another shape with as many elements. LB_ASSERTs that
+ * they agree. */
 lb_tensor lb__tensor_reshape(const lb_tensor *t, int rank, const int64_t *shape);
 
 /* ---- facts ---- */
