@@ -25,8 +25,8 @@ typedef struct lb_recipe lb_recipe;
  *  @param path  a YAML file; NULL: only overrides
  *  @owns  *out: lb_recipe_free
  *  @error LB_E_ARG, LB_E_FORMAT: "recipe.yaml:7: unknown key 'train.learning_rat'; did you mean
- *         'learning_rate'?", "recipe.yaml:9: train.num_train_epochs: want a number >= 0, found 'x'";
- *         LB_E_IO, LB_E_NOMEM   @test tests/unit/test_recipe.c */
+ *         'learning_rate'?", "recipe.yaml:9: train.num_train_epochs: want a number >= 0, found
+ * 'x'"; LB_E_IO, LB_E_NOMEM   @test tests/unit/test_recipe.c */
 LB_API LB_NODISCARD lb_status lb_recipe_load(lb_recipe **out, const char *path,
                                              const char *const *overrides, size_t n_overrides,
                                              lb_error *err);
@@ -38,11 +38,12 @@ LB_API const char *lb_recipe_text(lb_recipe *recipe);
 
 /** One key that a recipe may have; for help texts and documentation. */
 typedef struct lb_recipe_key {
-  const char *path;     /* "train.learning_rate" */
-  const char *aliases;  /* "lr"; NULL: none. Separated by | */
-  const char *type;     /* "number", "integer", "true or false", "text", "list of texts", "a|b|c" */
-  const char *fallback; /* the default as one would write it; NULL: none, "required": it must come */
-  const char *range;    /* "> 0"; NULL: any */
+  const char *path;    /* "train.learning_rate" */
+  const char *aliases; /* "lr"; NULL: none. Separated by | */
+  const char *type;    /* "number", "integer", "true or false", "text", "list of texts", "a|b|c" */
+  const char
+      *fallback;     /* the default as one would write it; NULL: none, "required": it must come */
+  const char *range; /* "> 0"; NULL: any */
   const char *help;
 } lb_recipe_key;
 LB_API const lb_recipe_key *lb_recipe_key_at(size_t i); /* NULL past the end */
@@ -53,8 +54,8 @@ LB_API const lb_recipe_key *lb_recipe_key_at(size_t i); /* NULL past the end */
 typedef struct lb_model_figures {
   double perplexity, kl_to_teacher, agreement; /* kl: nats per token, forward, temperature 1 */
   int64_t n_parameters;
-  uint64_t size_bytes;             /* of the weights on disk */
-  double tokens_per_second;        /* reading the held-out documents */
+  uint64_t size_bytes;      /* of the weights on disk */
+  double tokens_per_second; /* reading the held-out documents */
 } lb_model_figures;
 
 typedef struct lb_distill_options {
@@ -67,7 +68,7 @@ typedef struct lb_distill_options {
 } lb_distill_options;
 
 typedef struct lb_distill_result {
-  bool is_interrupted;          /* a checkpoint was saved; run again with resume_from_checkpoint */
+  bool is_interrupted; /* a checkpoint was saved; run again with resume_from_checkpoint */
   char output_dir[512], last_checkpoint[512], gguf[512]; /* "" when there is none */
   int64_t steps, skipped_steps, rollbacks, tokens, trained_tokens;
   double seconds, first_loss, last_loss;
@@ -75,11 +76,11 @@ typedef struct lb_distill_result {
   char *test_student, *test_teacher;       /* answers to test.prompt; NULL without one */
 } lb_distill_result;
 
-/** Runs a recipe to its end: data, teacher, training, checkpoints, the student's folder (reloaded and
- *  compared before success is reported), GGUF, answers, figures.
+/** Runs a recipe to its end: data, teacher, training, checkpoints, the student's folder (reloaded
+ * and compared before success is reported), GGUF, answers, figures.
  *  @owns  result: lb_distill_result_deinit, also after a failure
- *  @error LB_E_ARG, LB_E_FORMAT, LB_E_UNSUPPORTED, LB_E_LIMIT (what cannot fit, with the settings that
- *         would help), LB_E_NUMERIC, LB_E_IO, LB_E_NOMEM. An interruption is LB_OK, is_interrupted */
+ *  @error LB_E_ARG, LB_E_FORMAT, LB_E_UNSUPPORTED, LB_E_LIMIT (what cannot fit, with the settings
+ * that would help), LB_E_NUMERIC, LB_E_IO, LB_E_NOMEM. An interruption is LB_OK, is_interrupted */
 LB_API LB_NODISCARD lb_status lb_distill(lb_distill_result *result, lb_recipe *recipe,
                                          const lb_distill_options *options, lb_error *err);
 LB_API void lb_distill_result_deinit(lb_distill_result *result);
@@ -125,11 +126,15 @@ LB_API void lb_example_free(lb_example *example);
 
 /* ---- verifying ---- */
 
-typedef enum lb_check_outcome { LB_CHECK_PASSED, LB_CHECK_FAILED, LB_CHECK_SKIPPED } lb_check_outcome;
+typedef enum lb_check_outcome {
+  LB_CHECK_PASSED,
+  LB_CHECK_FAILED,
+  LB_CHECK_SKIPPED
+} lb_check_outcome;
 typedef struct lb_check {
-  const char *name;    /* "gradients by differences" */
+  const char *name; /* "gradients by differences" */
   lb_check_outcome outcome;
-  char found[256];     /* "worst relative error 3.1e-8 of 24 parameters (want <= 1e-6)" */
+  char found[256]; /* "worst relative error 3.1e-8 of 24 parameters (want <= 1e-6)" */
 } lb_check;
 /** Repeats the important checks on the recipe's own models and data; each is told as it ends.
  *  @return LB_OK also when a check failed: *n_failed says so */

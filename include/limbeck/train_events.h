@@ -30,17 +30,17 @@ enum { LB_LOSS_TERMS_MAX = 8 };
 /** Numbers that are not known are NaN; they are left out of logs. */
 typedef struct lb_event {
   lb_event_kind kind;
-  int64_t step, max_steps;     /* optimizer steps */
-  double epoch, num_epochs;    /* 1.5: in the middle of the second */
-  double loss;                 /* as it is minimised, nats per trained token */
+  int64_t step, max_steps;  /* optimizer steps */
+  double epoch, num_epochs; /* 1.5: in the middle of the second */
+  double loss;              /* as it is minimised, nats per trained token */
   size_t n_terms;
   const char *term_names[LB_LOSS_TERMS_MAX]; /* "ce", "kd", "hidden", "attention" */
-  double terms[LB_LOSS_TERMS_MAX];           /* unweighted, nats (or squared units) per trained token */
-  double grad_norm, learning_rate;           /* before clipping; of this step */
-  int64_t tokens, trained_tokens;            /* seen since the run began, resumed parts included */
-  double tokens_per_second;                  /* since the last LOG */
+  double terms[LB_LOSS_TERMS_MAX]; /* unweighted, nats (or squared units) per trained token */
+  double grad_norm, learning_rate; /* before clipping; of this step */
+  int64_t tokens, trained_tokens;  /* seen since the run began, resumed parts included */
+  double tokens_per_second;        /* since the last LOG */
   double seconds, seconds_left;
-  int64_t skipped_steps;                     /* since the run began */
+  int64_t skipped_steps; /* since the run began */
   double eval_loss, eval_ce, eval_perplexity, eval_kl, eval_reverse_kl, eval_agreement,
       eval_accuracy; /* EVAL: ce and kl in nats per token at temperature 1 */
   const char *path, *text;

@@ -16,18 +16,18 @@ typedef struct lb__micro_batch {
   const int32_t *ids;       /* [N] */
   const int32_t *positions; /* [N] from 0 in each document */
   const int32_t *doc_start; /* [n_docs + 1] */
-  const int32_t *targets;   /* [N] the next token of the same document, or -100: at a document's last
-                               position, and where the next token is not to be learned */
-  const float *weights;     /* [N] or NULL: 1 */
+  const int32_t *targets; /* [N] the next token of the same document, or -100: at a document's last
+                             position, and where the next token is not to be learned */
+  const float *weights;   /* [N] or NULL: 1 */
 } lb__micro_batch;
 
-/* Everything one optimizer step sees: gradient_accumulation_steps micro-batches (fewer at the end of
- * an epoch). Losses are sums over all of it divided by n_trained, never a mean of means. */
+/* Everything one optimizer step sees: gradient_accumulation_steps micro-batches (fewer at the end
+ * of an epoch). Losses are sums over all of it divided by n_trained, never a mean of means. */
 typedef struct lb__optimizer_batch {
   const lb__micro_batch *micro;
   int64_t n_micro;
   int64_t n_tokens, n_trained;
-  int64_t epoch;      /* from 0 */
+  int64_t epoch; /* from 0 */
   bool ends_epoch;
 } lb__optimizer_batch;
 

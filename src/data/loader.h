@@ -31,8 +31,8 @@ void lb__loader_free(lb__loader *l);
 
 /* The next optimizer batch; epochs follow one another without end. Valid until the next call. */
 lb_status lb__loader_next(lb__loader *l, lb__optimizer_batch *out, lb_error *err);
-/* Micro-batches and optimizer batches of one epoch (the same for every epoch), as Transformers counts
- * them: ceil(micro / accumulation). */
+/* Micro-batches and optimizer batches of one epoch (the same for every epoch), as Transformers
+ * counts them: ceil(micro / accumulation). */
 int64_t lb__loader_micro_per_epoch(const lb__loader *l);
 int64_t lb__loader_steps_per_epoch(const lb__loader *l);
 /* Upper bound of the tokens of a micro-batch: for planning memory. */

@@ -1,9 +1,9 @@
 /* recipe.h - what a run is asked to do: the YAML recipe as a plain struct.
  *
- * recipe.def is the single list of keys: path, aliases, type, default, range or choices, meaning. It
- * makes the parser, "did you mean", command-line overrides, `limbeck distill --help`, docs/recipe.md
- * and the resolved recipe that a run saves. Owns: reading and checking the text of a recipe.
- * Refuses: opening models and data (run.c), knowing whether they fit (plan.c). */
+ * recipe.def is the single list of keys: path, aliases, type, default, range or choices, meaning.
+ * It makes the parser, "did you mean", command-line overrides, `limbeck distill --help`,
+ * docs/recipe.md and the resolved recipe that a run saves. Owns: reading and checking the text of a
+ * recipe. Refuses: opening models and data (run.c), knowing whether they fit (plan.c). */
 #ifndef LB_DISTILL_RECIPE_H
 #define LB_DISTILL_RECIPE_H
 
@@ -33,15 +33,15 @@ typedef struct lb__int_list {
 
 struct lb_recipe {
   lb__arena arena;
-  const char *source; /* the file's name, for messages */
+  const char *source;  /* the file's name, for messages */
   const char *teacher; /* folder, .gguf, hub name; "none": train on text alone */
   const char *student;
   struct {
-    lb__text_list train, eval;   /* files and folders */
-    double eval_fraction;        /* 0: none */
-    int64_t max_length;          /* 1024 */
-    int format;                  /* lb__data_format */
-    int train_on;                /* lb__train_on */
+    lb__text_list train, eval; /* files and folders */
+    double eval_fraction;      /* 0: none */
+    int64_t max_length;        /* 1024 */
+    int format;                /* lb__data_format */
+    int train_on;              /* lb__train_on */
     const char *text_field, *messages_field, *chat_template;
     bool packing, shuffle, append_eos;
     int64_t max_documents;
@@ -49,13 +49,13 @@ struct lb_recipe {
   struct {
     int type; /* lb__distill_type */
     double temperature, alpha, beta;
-    bool t_squared;               /* multiply KD by temperature^2 */
-    lb__int_list hidden_layers;   /* student layers to compare (hidden_states numbering; -1 the last);
-                                     default: the last */
-    lb__int_list teacher_layers;  /* their partners, as many; default: the same depth, rounded */
-    int64_t relation_heads;       /* 0: chosen: the largest number that divides both widths, <= 48 */
-    int teacher_precision;        /* lb_precision: auto, f32, bf16 */
-    int dropout;                  /* 0: off, 1: config (the student's own) */
+    bool t_squared;             /* multiply KD by temperature^2 */
+    lb__int_list hidden_layers; /* student layers to compare (hidden_states numbering; -1 the last);
+                                   default: the last */
+    lb__int_list teacher_layers; /* their partners, as many; default: the same depth, rounded */
+    int64_t relation_heads;      /* 0: chosen: the largest number that divides both widths, <= 48 */
+    int teacher_precision;       /* lb_precision: auto, f32, bf16 */
+    int dropout;                 /* 0: off, 1: config (the student's own) */
   } distill;
   struct {
     double num_train_epochs, learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon,
@@ -70,8 +70,8 @@ struct lb_recipe {
   } train;
   const char *output_dir;
   bool overwrite_output_dir;
-  int save_dtype;     /* lb_dtype of the final student: F32, BF16, F16; -1: as the student's source */
-  const char *gguf;   /* also write the student as this GGUF type ("f16", "q8_0"); NULL: no */
+  int save_dtype;   /* lb_dtype of the final student: F32, BF16, F16; -1: as the student's source */
+  const char *gguf; /* also write the student as this GGUF type ("f16", "q8_0"); NULL: no */
   struct {
     const char *prompt; /* NULL: no test */
     int64_t max_new_tokens, num_beams;

@@ -1,10 +1,10 @@
 /* fused_head.h - from final hidden states to losses and gradients without ever holding logits.
  *
  * Both heads are applied to a chunk of tokens, the divergence kernel turns the chunk of student
- * logits into losses and their gradient in place, and that gradient goes straight on into the hidden
- * states' gradient and the head's: no [tokens, vocabulary] tensor exists, only [chunk, vocabulary].
- * (The idea: Liger-Kernel's fused linear losses, arXiv:2410.10989; here with the teacher's head.)
- * Owns: chunks, sums, the common vocabulary. Refuses: knowing models. */
+ * logits into losses and their gradient in place, and that gradient goes straight on into the
+ * hidden states' gradient and the head's: no [tokens, vocabulary] tensor exists, only [chunk,
+ * vocabulary]. (The idea: Liger-Kernel's fused linear losses, arXiv:2410.10989; here with the
+ * teacher's head.) Owns: chunks, sums, the common vocabulary. Refuses: knowing models. */
 #ifndef LB_LOSS_FUSED_HEAD_H
 #define LB_LOSS_FUSED_HEAD_H
 
@@ -21,7 +21,8 @@ bool lb__divergence_needs_teacher(int kind);
 
 enum { LB__HEAD_CHUNK = 256, LB__HEAD_TERMS_MAX = 8 };
 
-/* One model's end: hidden [M,C] F32 for M rows, weight [V,C] (any dtype unless it wants a gradient). */
+/* One model's end: hidden [M,C] F32 for M rows, weight [V,C] (any dtype unless it wants a
+ * gradient). */
 typedef struct lb__head_side {
   const lb_tensor *hidden, *weight;
   float softcap; /* 0: none */
@@ -35,15 +36,15 @@ typedef struct lb__fused_head_args {
   int64_t vocab;                /* the true common vocabulary: <= both heads' rows */
   const lb__divergence_term *terms;
   size_t n_terms;
-  double scale;        /* of gradients: 1 / trained tokens of the optimizer batch */
+  double scale;         /* of gradients: 1 / trained tokens of the optimizer batch */
   int64_t chunk_tokens; /* 0: LB__HEAD_CHUNK */
   bool want_facts;
 } lb__fused_head_args;
 
 typedef struct lb__fused_head_sums { /* added to, so that micro-batches accumulate */
-  double terms[LB__HEAD_TERMS_MAX]; /* sum over rows of w * factor * L_t, in nats */
-  double weight;                    /* sum of w */
-  double facts[LB__N_ROW_FACTS];    /* sums over rows, unweighted */
+  double terms[LB__HEAD_TERMS_MAX];  /* sum over rows of w * factor * L_t, in nats */
+  double weight;                     /* sum of w */
+  double facts[LB__N_ROW_FACTS];     /* sums over rows, unweighted */
   int64_t n_rows;
 } lb__fused_head_sums;
 

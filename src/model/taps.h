@@ -1,5 +1,6 @@
-/* taps.h - what else a forward pass can hand out besides its result: the residual stream after chosen
- * layers, and queries, keys and values of chosen layers. For hidden-state and attention losses. */
+/* taps.h - what else a forward pass can hand out besides its result: the residual stream after
+ * chosen layers, and queries, keys and values of chosen layers. For hidden-state and attention
+ * losses. */
 #ifndef LB_MODEL_TAPS_H
 #define LB_MODEL_TAPS_H
 

@@ -1,5 +1,5 @@
-/* trainable.h - a model whose weights can change: float parameters in one buffer, their gradients in
- * another, each with its Hugging Face name. The forward pass is forward.h's, the same code.
+/* trainable.h - a model whose weights can change: float parameters in one buffer, their gradients
+ * in another, each with its Hugging Face name. The forward pass is forward.h's, the same code.
  * Owns: making a model trainable, naming parameters, writing it as a Hugging Face folder. */
 #ifndef LB_MODEL_TRAINABLE_H
 #define LB_MODEL_TRAINABLE_H
@@ -8,13 +8,13 @@
 
 /* One stretch of numbers that the optimizer changes: a weight of the student, or of a projector. */
 typedef struct lb__parameter {
-  char *name;         /* "model.layers.0.mlp.up_proj.weight", unique */
-  lb_tensor *tensor;  /* has a gradient */
-  bool decay;         /* weight decay applies: not to biases, norms and other 1-D tensors */
+  char *name;        /* "model.layers.0.mlp.up_proj.weight", unique */
+  lb_tensor *tensor; /* has a gradient */
+  bool decay;        /* weight decay applies: not to biases, norms and other 1-D tensors */
 } lb__parameter;
 
 typedef struct lb__trainable_options {
-  lb_dtype real; /* F32; F64 for verifying */
+  lb_dtype real;          /* F32; F64 for verifying */
   lb_precision precision; /* compute: F32 or BF16 products */
 } lb__trainable_options;
 

@@ -5,8 +5,9 @@
  * allocates its result in the stream's arena unless it works in place, and runs the kernel.
  * Letters: N tokens, C width, H heads, G kv-heads, D head size, V vocabulary, O/I out/in features.
  * Activations have the stream's real type: F32, or F64, in which only reference kernels compute
- * ("F32" below means that type; so do gradients, and weights of a model opened in double). Indices are I32 and are checked by the kernels' callers: ids < V is the
- * model's promise (it validates once per batch).                                              */
+ * ("F32" below means that type; so do gradients, and weights of a model opened in double). Indices
+ * are I32 and are checked by the kernels' callers: ids < V is the model's promise (it validates
+ * once per batch).                                              */
 #ifndef LB_OPS_OPS_H
 #define LB_OPS_OPS_H
 
@@ -29,7 +30,8 @@ typedef enum lb__act_kind {
   LB__ACT_RELU
 } lb__act_kind;
 
-/* Which elements a dropout zeroes: element i when lb__random_uniform({seed, DROPOUT}, step, site * 2^40
+/* Which elements a dropout zeroes: element i when lb__random_uniform({seed, DROPOUT}, step, site *
+ * 2^40
  * + i) < p; `site` numbers the places of a model, so that no two draw the same numbers. The others
  * are multiplied by 1 / (1 - p). */
 typedef struct lb__dropout {
@@ -88,9 +90,10 @@ typedef struct lb__rope_args {
  *   page_table[d][j / page_size] * page_size + j % page_size. The queries of d are its last ones.
  * Query at position i sees key j when j <= i and (window == 0 or i - j < window).
  * score = scale * q.k, then softcap * tanh(score / softcap) when softcap > 0; softmax; sum of v.
- * Never builds a [T,T] matrix. logsumexp [N,H] F32 of the scores (NULL: not wanted) is for backward.
- * dropout (p 0: none) zeroes weights after the softmax; the draw of weight (query row n, head h,
- * key j of the document) has index (n * H + h) * 2^24 + j, so documents are shorter than 2^24. */
+ * Never builds a [T,T] matrix. logsumexp [N,H] F32 of the scores (NULL: not wanted) is for
+ * backward. dropout (p 0: none) zeroes weights after the softmax; the draw of weight (query row n,
+ * head h, key j of the document) has index (n * H + h) * 2^24 + j, so documents are shorter than
+ * 2^24. */
 typedef struct lb__attention_args {
   lb_tensor *out, *logsumexp;
   const lb_tensor *q, *k, *v, *cu_seqlens;
@@ -244,10 +247,10 @@ typedef struct lb__dropout_args {
 
 /* One term of a loss over rows of logits. Which kinds there are: loss/divergences.def. */
 typedef struct lb__divergence_term {
-  int kind;          /* lb__divergence */
-  double coefficient; /* of this term in the loss */
-  double temperature; /* > 0; both sides' logits are divided by it; CE always has 1 */
-  double factor;      /* T^2 where gradients should keep their size, else 1 */
+  int kind;            /* lb__divergence */
+  double coefficient;  /* of this term in the loss */
+  double temperature;  /* > 0; both sides' logits are divided by it; CE always has 1 */
+  double factor;       /* T^2 where gradients should keep their size, else 1 */
   double parameter[2]; /* of kinds that have some (beta, skew); else 0 */
 } lb__divergence_term;
 
@@ -261,12 +264,12 @@ typedef struct lb__divergence_term {
  * teacher [n,Vt] F32 may be NULL when no term needs it (a term that does is refused).
  * facts [n] F64 x LB__N_ROW_FACTS (may be NULL): what evaluation wants, at temperature 1. */
 enum {
-  LB__FACT_CE,           /* student's -log q(target) */
-  LB__FACT_TEACHER_CE,   /* teacher's; NaN without one */
-  LB__FACT_FORWARD_KL,   /* KL(teacher || student) */
-  LB__FACT_REVERSE_KL,   /* KL(student || teacher) */
-  LB__FACT_AGREES,       /* 1 when both argmax are the same id */
-  LB__FACT_CORRECT,      /* 1 when the student's argmax is the target */
+  LB__FACT_CE,         /* student's -log q(target) */
+  LB__FACT_TEACHER_CE, /* teacher's; NaN without one */
+  LB__FACT_FORWARD_KL, /* KL(teacher || student) */
+  LB__FACT_REVERSE_KL, /* KL(student || teacher) */
+  LB__FACT_AGREES,     /* 1 when both argmax are the same id */
+  LB__FACT_CORRECT,    /* 1 when the student's argmax is the target */
   LB__N_ROW_FACTS
 };
 typedef struct lb__divergence_args {

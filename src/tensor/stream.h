@@ -17,7 +17,7 @@ typedef struct lb__tape lb__tape;
 typedef struct lb__stream {
   lb__device *device;
   lb__compute compute;
-  lb_dtype real; /* of activations: F32; F64 runs the reference kernels in double, for verifying */
+  lb_dtype real;  /* of activations: F32; F64 runs the reference kernels in double, for verifying */
   lb__tape *tape; /* NULL: nothing is recorded */
   lb__arena arena;
 } lb__stream;

@@ -47,8 +47,11 @@ lb_status lb__tape_record(lb__stream *s, lb_tensor *out, bool in_place, lb__back
   lb_status st = out != NULL && !in_place ? give_slot(s, out, err) : LB_OK;
   if (st != LB_OK) return st;
   memcpy(copy, saved, saved_size);
-  *node = (lb__tape_node){
-      .before = s->tape->last, .fn = fn, .saved = copy, .has_out = out != NULL, .in_place = in_place};
+  *node = (lb__tape_node){.before = s->tape->last,
+                          .fn = fn,
+                          .saved = copy,
+                          .has_out = out != NULL,
+                          .in_place = in_place};
   if (out != NULL) node->out = *out;
   s->tape->last = node;
   s->tape->n_nodes++;
@@ -65,9 +68,8 @@ static void *gradient_memory(lb__stream *s, size_t size) {
     *link = u->next;
     return u;
   }
-  return lb__arena_alloc_tensor(&s->arena, size < sizeof(lb__unused_gradient)
-                                               ? sizeof(lb__unused_gradient)
-                                               : size);
+  return lb__arena_alloc_tensor(
+      &s->arena, size < sizeof(lb__unused_gradient) ? sizeof(lb__unused_gradient) : size);
 }
 
 static void give_back(lb__stream *s, lb__gradient *g) {
@@ -110,7 +112,8 @@ static lb_status run_node(lb__stream *s, lb__tape_node *node, lb_error *err) {
   return st;
 }
 
-/* Nodes down to, and without, `end`. A checkpoint records new ones on the way; they come off first. */
+/* Nodes down to, and without, `end`. A checkpoint records new ones on the way; they come off first.
+ */
 static lb_status walk(lb__stream *s, const lb__tape_node *end, lb_error *err) {
   lb_status st = LB_OK;
   while (s->tape->last != end && st == LB_OK) {
@@ -164,8 +167,7 @@ static lb_status run_again(lb__stream *s, const lb_tensor *dout, void *saved, lb
 }
 
 lb_status lb__tape_checkpoint(lb__stream *s, lb_tensor **out, const lb_tensor *x,
-                              lb__segment_fn *fn, const void *ctx, size_t ctx_size,
-                              lb_error *err) {
+                              lb__segment_fn *fn, const void *ctx, size_t ctx_size, lb_error *err) {
   lb__tape *tape = s->tape;
   *out = NULL;
   segment *g = lb__arena_alloc(&s->arena, sizeof *g + ctx_size);
@@ -183,8 +185,7 @@ lb_status lb__tape_checkpoint(lb__stream *s, lb_tensor **out, const lb_tensor *x
   LB_ASSERT(st != LB_OK || lb__tensor_same_shape(result, kept));
   if (st == LB_OK) memcpy(kept->memory_, result->memory_, kept->size_bytes);
   lb__arena_release(&s->arena, mark);
-  if (st == LB_OK)
-    st = lb__tape_record(s, kept, false, run_again, g, sizeof *g + ctx_size, err);
+  if (st == LB_OK) st = lb__tape_record(s, kept, false, run_again, g, sizeof *g + ctx_size, err);
   if (st == LB_OK) *out = kept;
   return st;
 }

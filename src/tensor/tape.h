@@ -7,20 +7,19 @@
  *     lb__stream_reset(stream);
  *
  * An op records when one of its inputs has a gradient slot; its result then gets one too. A node is
- * a function and a copy of what it needs (descriptors by value: a caller's view may be gone). Nodes,
- * activations and their gradients lie in the stream's arena, so a steady-state step allocates
- * nothing. Gradients are always added to. When a node has run, the gradient of its result has
- * served, and its memory is used again for an earlier one.
- * Owns: the order. Refuses: knowing ops. Read next: ops/op_elementwise.c, the simplest users. */
+ * a function and a copy of what it needs (descriptors by value: a caller's view may be gone).
+ * Nodes, activations and their gradients lie in the stream's arena, so a steady-state step
+ * allocates nothing. Gradients are always added to. When a node has run, the gradient of its result
+ * has served, and its memory is used again for an earlier one. Owns: the order. Refuses: knowing
+ * ops. Read next: ops/op_elementwise.c, the simplest users. */
 #ifndef LB_TENSOR_TAPE_H
 #define LB_TENSOR_TAPE_H
 
 #include "stream.h"
 
-/* Adds to the gradients of the op's inputs. dout: the gradient of its result (NULL for a loss, whose
- * gradient is 1). saved: the copy made by lb__tape_record. */
-typedef lb_status lb__backward_fn(lb__stream *s, const lb_tensor *dout, void *saved,
-                                  lb_error *err);
+/* Adds to the gradients of the op's inputs. dout: the gradient of its result (NULL for a loss,
+ * whose gradient is 1). saved: the copy made by lb__tape_record. */
+typedef lb_status lb__backward_fn(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err);
 
 typedef struct lb__tape_node lb__tape_node;
 typedef struct lb__unused_gradient lb__unused_gradient;

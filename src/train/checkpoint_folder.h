@@ -15,8 +15,8 @@
 #include <stdbool.h>
 
 typedef struct lb__folder_save {
-  char *folder;    /* to write into */
-  char *final;     /* what it will be called */
+  char *folder; /* to write into */
+  char *final;  /* what it will be called */
   int64_t step;
 } lb__folder_save;
 
@@ -27,8 +27,8 @@ void lb__checkpoint_abort(lb__folder_save *s); /* removes what was written; fine
 
 /* LB_E_FORMAT naming the file and what is wrong. */
 lb_status lb__checkpoint_verify(const char *folder, lb_error *err);
-/* The newest checkpoint-N under output_dir that verifies; *out NULL when there is none. Those passed
- * over are told to the log as warnings, each with its reason. */
+/* The newest checkpoint-N under output_dir that verifies; *out NULL when there is none. Those
+ * passed over are told to the log as warnings, each with its reason. */
 lb_status lb__checkpoint_newest(char **out, int64_t *step, const char *output_dir, lb_error *err);
 /* Removes folders that a killed run left behind (.checkpoint-N.tmp-*). */
 lb_status lb__checkpoint_clean(const char *output_dir, lb_error *err);

@@ -14,7 +14,8 @@ typedef struct lb__listeners {
 } lb__listeners;
 /* LB_E_LIMIT when there are eight already */
 lb_status lb__listeners_add(lb__listeners *l, lb_event_fn *fn, void *ctx, lb_error *err);
-/* Tells all, in order; the first failure stops the run (a log that cannot be written is an error). */
+/* Tells all, in order; the first failure stops the run (a log that cannot be written is an error).
+ */
 lb_status lb__listeners_tell(const lb__listeners *l, const lb_event *event, lb_error *err);
 
 #endif

@@ -14,12 +14,12 @@
 
 /* What a run is minimising. */
 typedef struct lb__loss_sums {
-  double loss;                     /* the weighted sum as minimised, already divided by normalisers */
+  double loss; /* the weighted sum as minimised, already divided by normalisers */
   double terms[LB_LOSS_TERMS_MAX]; /* unweighted, already divided likewise */
 } lb__loss_sums;
 
 typedef struct lb__step_context {
-  int64_t step;              /* optimizer step from 0, and micro-batch in it: keys of random numbers */
+  int64_t step; /* optimizer step from 0, and micro-batch in it: keys of random numbers */
   int64_t micro;
   int64_t n_tokens, n_trained; /* of the whole optimizer batch: what losses are divided by */
 } lb__step_context;
@@ -48,12 +48,12 @@ typedef struct lb__trainer_options {
   double warmup_steps; /* below 1: a share of all steps */
   int64_t logging_steps, eval_steps, save_steps, save_total_limit; /* 0: never; limit 0: none */
   bool logging_first_step;
-  int64_t max_bad_steps; /* k non-finite steps in a row: back to the last good checkpoint */
-  const char *output_dir;              /* checkpoints go to output_dir/checkpoint-N */
-  const char *resume_from_checkpoint;  /* a folder, "true" (the newest that verifies), NULL: none */
-  const char *run_hash;                /* what must not change between save and resume: text that is
-                                          compared, and shown when it differs */
-  const volatile int *cancel;          /* non-zero: finish the step, save, stop with LB_E_CANCELLED */
+  int64_t max_bad_steps;  /* k non-finite steps in a row: back to the last good checkpoint */
+  const char *output_dir; /* checkpoints go to output_dir/checkpoint-N */
+  const char *resume_from_checkpoint; /* a folder, "true" (the newest that verifies), NULL: none */
+  const char *run_hash;               /* what must not change between save and resume: text that is
+                                         compared, and shown when it differs */
+  const volatile int *cancel; /* non-zero: finish the step, save, stop with LB_E_CANCELLED */
 } lb__trainer_options;
 lb__trainer_options lb__trainer_options_default(void); /* Transformers' defaults */
 

@@ -1,6 +1,5 @@
-/* op_cases.c - see op_cases.h. Tensors live on the heap, exactly as large as they should be, so
- * that AddressSanitizer sees a kernel that reads or writes past one. */
-#include "op_cases.h"
+/* op_cases.c - the forward ops. See op_cases.h. */
+#include "op_case_parts.h"
 
 #include "kernels/cpu/halves.h"
 #include "tensor/tensor_data.h"
@@ -12,184 +11,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-/* ---- making inputs ---- */
-
-static uint64_t seed;
-
-static uint32_t random_bits(void) {
-  seed = seed * 6364136223846793005u + 1442695040888963407u;
-  return (uint32_t)(seed >> 32);
-}
-
-/* Roughly normal: the sum of three uniform numbers. */
-static float random_float(void) {
-  double sum = -1.5;
-  for (int i = 0; i < 3; i++) sum += random_bits() / 4294967296.0;
-  return (float)(sum * 2.0);
-}
-
-static lb_tensor make(lb_dtype dtype, int rank, int64_t a, int64_t b, int64_t c) {
-  lb_tensor t;
-  const int64_t shape[] = {a, b, c};
-  assert_int_equal(lb__tensor_init(&t, dtype, rank, shape, NULL), LB_OK);
-  memset(lb__tensor_data(&t), 0xFF, t.size_bytes); /* NaN: what a kernel forgets is seen */
-  return t;
-}
-
-static lb_tensor floats(int rank, int64_t a, int64_t b, int64_t c) {
-  lb_tensor t = make(LB_DTYPE_F32, rank, a, b, c);
-  for (int64_t i = 0; i < lb__tensor_elements(&t); i++) lb__tensor_f32(&t)[i] = random_float();
-  return t;
-}
-
-static lb_tensor ints(int64_t n, const int32_t *values) {
-  lb_tensor t = make(LB_DTYPE_I32, 1, n, 1, 1);
-  for (int64_t i = 0; i < n; i++) lb__tensor_i32(&t)[i] = values[i];
-  return t;
-}
-
-static lb_tensor random_ints(int64_t n, int64_t below) {
-  lb_tensor t = make(LB_DTYPE_I32, 1, n, 1, 1);
-  for (int64_t i = 0; i < n; i++) lb__tensor_i32(&t)[i] = (int32_t)(random_bits() % below);
-  return t;
-}
-
-/* Where the half-precision scales of a block are; -1 ends. */
-static const int *scale_offsets(lb_dtype dtype) {
-  static const int none[] = {-1}, at_0[] = {0, -1}, at_0_2[] = {0, 2, -1}, at_80[] = {80, 82, -1},
-                   at_108[] = {108, -1}, at_208[] = {208, -1};
-  switch (dtype) {
-  case LB_DTYPE_Q4_0:
-  case LB_DTYPE_Q5_0:
-  case LB_DTYPE_Q8_0: return at_0;
-  case LB_DTYPE_Q4_1:
-  case LB_DTYPE_Q5_1:
-  case LB_DTYPE_Q4_K:
-  case LB_DTYPE_Q5_K: return at_0_2;
-  case LB_DTYPE_Q2_K: return at_80;
-  case LB_DTYPE_Q3_K: return at_108;
-  case LB_DTYPE_Q6_K: return at_208;
-  default: return none;
-  }
-}
-
-static lb_tensor random_blocks(lb_dtype dtype, int64_t rows, int64_t columns) {
-  lb_tensor t = make(dtype, 2, rows, columns, 1);
-  uint8_t *bytes = lb__tensor_data(&t);
-  for (size_t i = 0; i < t.size_bytes; i++) bytes[i] = (uint8_t)random_bits();
-  size_t size = lb_dtype_block_bytes(dtype);
-  for (size_t block = 0; block < t.size_bytes; block += size)
-    for (const int *at = scale_offsets(dtype); *at >= 0; at++) {
-      uint16_t h = lb__half_from_f32(0.02f * random_float());
-      memcpy(bytes + block + *at, &h, sizeof h);
-    }
-  return t;
-}
-
-static lb_tensor random_weight(lb_dtype dtype, int64_t rows, int64_t columns) {
-  if (lb_dtype_is_block(dtype)) return random_blocks(dtype, rows, columns);
-  lb_tensor t = make(dtype, 2, rows, columns, 1);
-  uint8_t *bytes = lb__tensor_data(&t);
-  for (int64_t i = 0; i < rows * columns; i++) {
-    float x = 0.1f * random_float();
-    double wide = (double)x;
-    uint16_t h = dtype == LB_DTYPE_F16 ? lb__half_from_f32(x) : lb__bf16_from_f32(x);
-    switch (dtype) {
-    case LB_DTYPE_F32: memcpy(bytes + 4 * i, &x, 4); break;
-    case LB_DTYPE_F64: memcpy(bytes + 8 * i, &wide, 8); break;
-    case LB_DTYPE_F16:
-    case LB_DTYPE_BF16: memcpy(bytes + 2 * i, &h, 2); break;
-    default: bytes[i] = (uint8_t)(random_bits() & 0xB7); break; /* F8: moderate, never NaN */
-    }
-  }
-  return t;
-}
-
-/* ---- results ---- */
-
-static void keep(op_result *r, double value) {
-  if (r->n == r->capacity) {
-    r->capacity = r->capacity * 2 + 64;
-    r->values = realloc(r->values, r->capacity * sizeof *r->values);
-    assert_non_null(r->values);
-  }
-  r->values[r->n++] = value;
-}
-
-static void keep_floats(op_result *r, const lb_tensor *t) {
-  for (int64_t i = 0; i < lb__tensor_elements(t); i++) keep(r, (double)lb__tensor_f32(t)[i]);
-}
-
-static void keep_ints(op_result *r, const lb_tensor *t) {
-  for (int64_t i = 0; i < lb__tensor_elements(t); i++) keep(r, lb__tensor_i32(t)[i]);
-}
-
-static void keep_bytes(op_result *r, const lb_tensor *t) {
-  for (size_t i = 0; i < t->size_bytes; i++) keep(r, ((const uint8_t *)lb__tensor_data(t))[i]);
-}
-
-void op_result_deinit(op_result *r) {
-  free(r->values);
-  *r = (op_result){0};
-}
-
-static double error_allowed(double wanted, double largest, lb_tolerance t) {
-  return t.relative * fabs(wanted) + t.of_largest * largest;
-}
-
-static double largest_finite(const op_result *r) {
-  double largest = 0.0;
-  for (size_t i = 0; i < r->n; i++)
-    if (isfinite(r->values[i])) largest = fmax(largest, fabs(r->values[i]));
-  return largest;
-}
-
-static bool value_agrees(double got, double wanted, double allowed) {
-  if (isnan(wanted)) return isnan(got);
-  return got == wanted || fabs(got - wanted) <= allowed;
-}
-
-bool op_results_agree(const op_result *got, const op_result *wanted, lb_tolerance tolerance,
-                      char why[256]) {
-  snprintf(why, 256, "status %d and %zu values, want %d and %zu", (int)got->status, got->n,
-           (int)wanted->status, wanted->n);
-  if (got->n != wanted->n || got->status != wanted->status) return false;
-  double largest = largest_finite(wanted);
-  for (size_t i = 0; i < got->n; i++) {
-    double allowed = error_allowed(wanted->values[i], largest, tolerance);
-    if (value_agrees(got->values[i], wanted->values[i], allowed)) continue;
-    snprintf(why, 256, "value %zu of %zu is %.9g, want %.9g, allowed %.3g", i, got->n,
-             got->values[i], wanted->values[i], allowed);
-    return false;
-  }
-  return true;
-}
-
-double op_results_error(const op_result *got, const op_result *wanted, lb_tolerance tolerance) {
-  double worst = 0.0, largest = largest_finite(wanted);
-  for (size_t i = 0; i < got->n && i < wanted->n; i++) {
-    double error = fabs(got->values[i] - wanted->values[i]);
-    double allowed = error_allowed(wanted->values[i], largest, tolerance);
-    if (isfinite(error) && error > 0.0 && allowed > 0.0) worst = fmax(worst, error / allowed);
-  }
-  return worst;
-}
-
 /* ---- runners: one for each op ---- */
-
-/* Scratch exactly as large as asked for, filled with NaN. */
-#define RUN(op, args)                                                                              \
-  do {                                                                                             \
-    size_t scratch_size = table->op##_workspace != NULL ? table->op##_workspace(&(args)) : 0;      \
-    void *scratch = NULL;                                                                          \
-    if (scratch_size > 0) {                                                                        \
-      scratch = aligned_alloc(64, (scratch_size + 63) / 64 * 64);                                  \
-      assert_non_null(scratch);                                                                    \
-      memset(scratch, 0xFF, scratch_size);                                                         \
-    }                                                                                              \
-    result->status = table->op(&(args), scratch);                                                  \
-    free(scratch);                                                                                 \
-  } while (0)
 
 /* p: N, V, C, dtype, scaled */
 static void run_embed(const op_case *c, const lb__kernel_table *table, op_result *result) {
@@ -255,7 +77,8 @@ static void run_rope(const op_case *c, const lb__kernel_table *table, op_result 
   lb_tensor positions = random_ints(c->p[0], c->p[5]);
   for (int64_t j = 0; j < c->p[3]; j++)
     lb__tensor_f32(&freq)[j] = (float)pow(10000.0, -(double)j / (double)c->p[3]);
-  lb__rope_args args = {&x, &positions, &freq, (float)c->p[4] / 100.0f};
+  lb__rope_args args = {
+      .x = &x, .positions = &positions, .inv_freq = &freq, .magnitude = (float)c->p[4] / 100.0f};
   RUN(rope, args);
   keep_floats(result, &x);
   lb__tensor_deinit(&x);
@@ -473,27 +296,12 @@ static void run_transpose(const op_case *c, const lb__kernel_table *table, op_re
 
 /* ---- the table ---- */
 
-static void run_seeded(const op_case *c, const lb__kernel_table *table, op_result *result,
-                       void (*run)(const op_case *, const lb__kernel_table *, op_result *)) {
-  seed = 12345;
-  *result = (op_result){0};
-  run(c, table, result);
-}
+/* clang-format off */
+SEEDED(embed) SEEDED(linear) SEEDED(rms_norm) SEEDED(layer_norm) SEEDED(rope) SEEDED(attention)
+SEEDED(kv_store) SEEDED(act) SEEDED(act_mul) SEEDED(add) SEEDED(scale) SEEDED(softcap)
+SEEDED(gather_rows) SEEDED(logits_stats) SEEDED(cast) SEEDED(transpose)
+/* clang-format on */
 
-#define SEEDED(op)                                                                                 \
-  static void seeded_##op(const op_case *c, const lb__kernel_table *table, op_result *result) {    \
-    run_seeded(c, table, result, run_##op);                                                        \
-  }
-#define LB__OP(name, differentiable, text) SEEDED(name)
-#include "ops/ops.def"
-#undef LB__OP
-
-#define CASE(op, tolerance, name, ...)                                                             \
-  {                                                                                                \
-    LB__OP_##op, name, seeded_##op, tolerance, {                                                   \
-      __VA_ARGS__                                                                                  \
-    }                                                                                              \
-  }
 #define LINEAR(N, I, O, type, ...)                                                                 \
   CASE(linear, LB_TOL_LINEAR, #N "x" #I "x" #O " " #type, N, I, O, LB_DTYPE_##type, __VA_ARGS__)
 #define BOTH_LINEARS(I, type) /* thin and thick, with tails */                                     \
@@ -501,88 +309,90 @@ static void run_seeded(const op_case *c, const lb__kernel_table *table, op_resul
       LINEAR(67, I, 101, type, 1)
 #define DECODES(type, C) CASE(embed, LB_TOL_EXACT, #type, 9, 21, C, LB_DTYPE_##type, 1)
 
-const op_case op_cases[] = {
-    CASE(embed, LB_TOL_EXACT, "no ids", 0, 5, 7, LB_DTYPE_F32, 1),
-    CASE(embed, LB_TOL_EXACT, "unscaled", 11, 5, 7, LB_DTYPE_F32, 0),
-    DECODES(F32, 71),
-    DECODES(F16, 71),
-    DECODES(BF16, 71),
-    DECODES(F64, 9),
-    DECODES(F8_E4M3, 33),
-    DECODES(F8_E5M2, 33),
-    DECODES(Q4_0, 96),
-    DECODES(Q4_1, 96),
-    DECODES(Q5_0, 96),
-    DECODES(Q5_1, 96),
-    DECODES(Q8_0, 96),
-    DECODES(Q2_K, 512),
-    DECODES(Q3_K, 512),
-    DECODES(Q4_K, 512),
-    DECODES(Q5_K, 512),
-    DECODES(Q6_K, 512),
+            static const op_case
+    cases[] = {
+        CASE(embed, LB_TOL_EXACT, "no ids", 0, 5, 7, LB_DTYPE_F32, 1),
+        CASE(embed, LB_TOL_EXACT, "unscaled", 11, 5, 7, LB_DTYPE_F32, 0),
+        DECODES(F32, 71),
+        DECODES(F16, 71),
+        DECODES(BF16, 71),
+        DECODES(F64, 9),
+        DECODES(F8_E4M3, 33),
+        DECODES(F8_E5M2, 33),
+        DECODES(Q4_0, 96),
+        DECODES(Q4_1, 96),
+        DECODES(Q5_0, 96),
+        DECODES(Q5_1, 96),
+        DECODES(Q8_0, 96),
+        DECODES(Q2_K, 512),
+        DECODES(Q3_K, 512),
+        DECODES(Q4_K, 512),
+        DECODES(Q5_K, 512),
+        DECODES(Q6_K, 512),
 
-    LINEAR(0, 64, 5, F32, 1),
-    LINEAR(4, 0, 5, F32, 1),
-    LINEAR(70, 0, 5, F32, 1),
-    LINEAR(9, 64, 0, F32, 0),
-    LINEAR(9, 64, 1, F32, 1),
-    LINEAR(33, 1, 2, BF16, 1),
-    LINEAR(300, 96, 40, Q8_0, 1),
-    BOTH_LINEARS(77, F32),
-    BOTH_LINEARS(77, F16),
-    BOTH_LINEARS(77, BF16),
-    BOTH_LINEARS(13, F64),
-    BOTH_LINEARS(77, F8_E4M3),
-    BOTH_LINEARS(77, F8_E5M2),
-    BOTH_LINEARS(608, Q4_0),
-    BOTH_LINEARS(608, Q4_1),
-    BOTH_LINEARS(608, Q5_0),
-    BOTH_LINEARS(608, Q5_1),
-    BOTH_LINEARS(608, Q8_0),
-    BOTH_LINEARS(768, Q2_K),
-    BOTH_LINEARS(768, Q3_K),
-    BOTH_LINEARS(768, Q4_K),
-    BOTH_LINEARS(768, Q5_K),
-    BOTH_LINEARS(768, Q6_K),
-    CASE(linear, LB_TOL_LINEAR, "not finite, thin", 2, 40, 9, LB_DTYPE_F32, 1, 0, 1),
-    CASE(linear, LB_TOL_LINEAR, "not finite, thick", 20, 40, 90, LB_DTYPE_F32, 1, 0, 1),
-    CASE(linear, LB_TOL_LINEAR_BF16, "bf16, thin", 2, 128, 31, LB_DTYPE_BF16, 1, LB__COMPUTE_BF16),
-    CASE(linear, LB_TOL_LINEAR_BF16, "bf16, thick", 65, 129, 131, LB_DTYPE_BF16, 1,
-         LB__COMPUTE_BF16),
-    CASE(linear, LB_TOL_LINEAR_BF16, "bf16, blocks", 65, 96, 131, LB_DTYPE_Q4_1, 1,
-         LB__COMPUTE_BF16),
+        LINEAR(0, 64, 5, F32, 1),
+        LINEAR(4, 0, 5, F32, 1),
+        LINEAR(70, 0, 5, F32, 1),
+        LINEAR(9, 64, 0, F32, 0),
+        LINEAR(9, 64, 1, F32, 1),
+        LINEAR(33, 1, 2, BF16, 1),
+        LINEAR(300, 96, 40, Q8_0, 1),
+        BOTH_LINEARS(77, F32),
+        BOTH_LINEARS(77, F16),
+        BOTH_LINEARS(77, BF16),
+        BOTH_LINEARS(13, F64),
+        BOTH_LINEARS(77, F8_E4M3),
+        BOTH_LINEARS(77, F8_E5M2),
+        BOTH_LINEARS(608, Q4_0),
+        BOTH_LINEARS(608, Q4_1),
+        BOTH_LINEARS(608, Q5_0),
+        BOTH_LINEARS(608, Q5_1),
+        BOTH_LINEARS(608, Q8_0),
+        BOTH_LINEARS(768, Q2_K),
+        BOTH_LINEARS(768, Q3_K),
+        BOTH_LINEARS(768, Q4_K),
+        BOTH_LINEARS(768, Q5_K),
+        BOTH_LINEARS(768, Q6_K),
+        CASE(linear, LB_TOL_LINEAR, "not finite, thin", 2, 40, 9, LB_DTYPE_F32, 1, 0, 1),
+        CASE(linear, LB_TOL_LINEAR, "not finite, thick", 20, 40, 90, LB_DTYPE_F32, 1, 0, 1),
+        CASE(linear, LB_TOL_LINEAR_BF16, "bf16, thin", 2, 128, 31, LB_DTYPE_BF16, 1,
+             LB__COMPUTE_BF16),
+        CASE(linear, LB_TOL_LINEAR_BF16, "bf16, thick", 65, 129, 131, LB_DTYPE_BF16, 1,
+             LB__COMPUTE_BF16),
+        CASE(linear, LB_TOL_LINEAR_BF16, "bf16, blocks", 65, 96, 131, LB_DTYPE_Q4_1, 1,
+             LB__COMPUTE_BF16),
 
-    CASE(rms_norm, LB_TOL_NORM, "no rows", 0, 64),
-    CASE(rms_norm, LB_TOL_NORM, "one", 1, 1),
-    CASE(rms_norm, LB_TOL_NORM, "odd, in place", 5, 77, 1, 0),
-    CASE(rms_norm, LB_TOL_NORM, "gemma", 70, 640, 0, 1),
-    CASE(rms_norm, LB_TOL_NORM, "NaN stays in its row", 3, 33, 0, 0, 1),
-    CASE(layer_norm, LB_TOL_NORM, "no rows", 0, 64),
-    CASE(layer_norm, LB_TOL_NORM, "odd, in place", 5, 77, 1, 1),
-    CASE(layer_norm, LB_TOL_NORM, "gpt2", 70, 768, 0, 1),
-    CASE(layer_norm, LB_TOL_NORM, "no bias", 2, 17, 0, 0),
+        CASE(rms_norm, LB_TOL_NORM, "no rows", 0, 64),
+        CASE(rms_norm, LB_TOL_NORM, "one", 1, 1),
+        CASE(rms_norm, LB_TOL_NORM, "odd, in place", 5, 77, 1, 0),
+        CASE(rms_norm, LB_TOL_NORM, "gemma", 70, 640, 0, 1),
+        CASE(rms_norm, LB_TOL_NORM, "NaN stays in its row", 3, 33, 0, 0, 1),
+        CASE(layer_norm, LB_TOL_NORM, "no rows", 0, 64),
+        CASE(layer_norm, LB_TOL_NORM, "odd, in place", 5, 77, 1, 1),
+        CASE(layer_norm, LB_TOL_NORM, "gpt2", 70, 768, 0, 1),
+        CASE(layer_norm, LB_TOL_NORM, "no bias", 2, 17, 0, 0),
 
-    CASE(rope, LB_TOL_ROPE, "no rows", 0, 2, 8, 4, 100, 9),
-    CASE(rope, LB_TOL_ROPE, "llama", 9, 3, 64, 32, 100, 8192),
-    CASE(rope, LB_TOL_ROPE, "odd, part of the head, far", 5, 2, 22, 9, 113, 2000000),
-    CASE(rope, LB_TOL_ROPE, "wide", 130, 4, 256, 128, 100, 32768),
+        CASE(rope, LB_TOL_ROPE, "no rows", 0, 2, 8, 4, 100, 9),
+        CASE(rope, LB_TOL_ROPE, "llama", 9, 3, 64, 32, 100, 8192),
+        CASE(rope, LB_TOL_ROPE, "odd, part of the head, far", 5, 2, 22, 9, 113, 2000000),
+        CASE(rope, LB_TOL_ROPE, "wide", 130, 4, 256, 128, 100, 32768),
 
-    CASE(attention, LB_TOL_ATTENTION, "one token", 0, 2, 1, 8, 0, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "no tokens", 5, 2, 1, 8, 0, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "odd head size", 1, 3, 3, 13, 0, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "documents, groups", 2, 9, 3, 64, 0, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "an empty document", 4, 4, 2, 16, 0, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "long", 3, 4, 1, 256, 0, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "window", 3, 4, 2, 32, 9, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "window of one", 1, 4, 2, 32, 1, 0, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "window over a tile, soft cap", 3, 6, 2, 40, 70, 3, 0, 0),
-    CASE(attention, LB_TOL_ATTENTION, "cache, one new token", 0, 9, 3, 64, 0, 0, 16, 150),
-    CASE(attention, LB_TOL_ATTENTION, "cache, documents, window", 2, 4, 2, 64, 20, 0, 8, 67),
-    CASE(attention, LB_TOL_ATTENTION, "cache, pages of one", 2, 4, 4, 24, 0, 2, 1, 5),
-    CASE(attention, LB_TOL_ATTENTION, "cache, large pages", 4, 4, 4, 100, 0, 0, 256, 300),
+        CASE(attention, LB_TOL_ATTENTION, "one token", 0, 2, 1, 8, 0, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "no tokens", 5, 2, 1, 8, 0, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "odd head size", 1, 3, 3, 13, 0, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "documents, groups", 2, 9, 3, 64, 0, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "an empty document", 4, 4, 2, 16, 0, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "long", 3, 4, 1, 256, 0, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "window", 3, 4, 2, 32, 9, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "window of one", 1, 4, 2, 32, 1, 0, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "window over a tile, soft cap", 3, 6, 2, 40, 70, 3, 0, 0),
+        CASE(attention, LB_TOL_ATTENTION, "cache, one new token", 0, 9, 3, 64, 0, 0, 16, 150),
+        CASE(attention, LB_TOL_ATTENTION, "cache, documents, window", 2, 4, 2, 64, 20, 0, 8, 67),
+        CASE(attention, LB_TOL_ATTENTION, "cache, pages of one", 2, 4, 4, 24, 0, 2, 1, 5),
+        CASE(attention, LB_TOL_ATTENTION, "cache, large pages", 4, 4, 4, 100, 0, 0, 256, 300),
 
-    CASE(kv_store, LB_TOL_EXACT, "rows", 3, 9, 2, 5),
-    CASE(kv_store, LB_TOL_EXACT, "no rows", 0, 9, 2, 5),
+        CASE(kv_store, LB_TOL_EXACT, "rows", 3, 9, 2, 5),
+        CASE(kv_store, LB_TOL_EXACT, "no rows", 0, 9, 2, 5),
 
 #define ACTS(n, in_place)                                                                          \
   CASE(act, LB_TOL_ACT, "gelu_tanh " #n, n, LB__ACT_GELU_TANH, in_place),                          \
@@ -593,40 +403,40 @@ const op_case op_cases[] = {
       CASE(act_mul, LB_TOL_ACT, "gelu_erf " #n, n, LB__ACT_GELU_ERF, in_place),                    \
       CASE(act_mul, LB_TOL_ACT, "silu " #n, n, LB__ACT_SILU, in_place),                            \
       CASE(act_mul, LB_TOL_ACT, "relu " #n, n, LB__ACT_RELU, 2 * in_place)
-    ACTS(0, 0),
-    ACTS(33, 1),
-    ACTS(20011, 0),
+        ACTS(0, 0),
+        ACTS(33, 1),
+        ACTS(20011, 0),
 
-    CASE(add, LB_TOL_EXACT, "none", 0, 0),
-    CASE(add, LB_TOL_EXACT, "odd, in a", 20011, 1),
-    CASE(add, LB_TOL_EXACT, "odd, in b", 33, 2),
-    CASE(scale, LB_TOL_EXACT, "none", 0, 0),
-    CASE(scale, LB_TOL_EXACT, "in place", 20011, 1),
-    CASE(softcap, LB_TOL_ACT, "none", 0, 0),
-    CASE(softcap, LB_TOL_ACT, "in place", 20011, 1),
-    CASE(softcap, LB_TOL_ACT, "odd", 41, 0),
+        CASE(add, LB_TOL_EXACT, "none", 0, 0),
+        CASE(add, LB_TOL_EXACT, "odd, in a", 20011, 1),
+        CASE(add, LB_TOL_EXACT, "odd, in b", 33, 2),
+        CASE(scale, LB_TOL_EXACT, "none", 0, 0),
+        CASE(scale, LB_TOL_EXACT, "in place", 20011, 1),
+        CASE(softcap, LB_TOL_ACT, "none", 0, 0),
+        CASE(softcap, LB_TOL_ACT, "in place", 20011, 1),
+        CASE(softcap, LB_TOL_ACT, "odd", 41, 0),
 
-    CASE(gather_rows, LB_TOL_EXACT, "rows", 9, 7, 5),
-    CASE(gather_rows, LB_TOL_EXACT, "no rows", 9, 7, 0),
+        CASE(gather_rows, LB_TOL_EXACT, "rows", 9, 7, 5),
+        CASE(gather_rows, LB_TOL_EXACT, "no rows", 9, 7, 0),
 
-    CASE(logits_stats, LB_TOL_LOGSUMEXP, "argmax", 5, 1003, 1, 1, 0),
-    CASE(logits_stats, LB_TOL_LOGSUMEXP, "large vocabulary", 2, 50257, 10, 0, 0),
-    CASE(logits_stats, LB_TOL_LOGSUMEXP, "ties", 4, 333, 40, 1, 1),
-    CASE(logits_stats, LB_TOL_LOGSUMEXP, "not finite", 4, 77, 3, 1, 2),
-    CASE(logits_stats, LB_TOL_LOGSUMEXP, "all of them", 2, 19, 19, 0, 0),
-    CASE(logits_stats, LB_TOL_LOGSUMEXP, "no rows", 0, 19, 2, 1, 0),
+        CASE(logits_stats, LB_TOL_LOGSUMEXP, "argmax", 5, 1003, 1, 1, 0),
+        CASE(logits_stats, LB_TOL_LOGSUMEXP, "large vocabulary", 2, 50257, 10, 0, 0),
+        CASE(logits_stats, LB_TOL_LOGSUMEXP, "ties", 4, 333, 40, 1, 1),
+        CASE(logits_stats, LB_TOL_LOGSUMEXP, "not finite", 4, 77, 3, 1, 2),
+        CASE(logits_stats, LB_TOL_LOGSUMEXP, "all of them", 2, 19, 19, 0, 0),
+        CASE(logits_stats, LB_TOL_LOGSUMEXP, "no rows", 0, 19, 2, 1, 0),
 
-    CASE(cast, LB_TOL_EXACT, "F32 to BF16", 3, 65, LB_DTYPE_F32, LB_DTYPE_BF16),
-    CASE(cast, LB_TOL_EXACT, "F32 to F16", 3, 65, LB_DTYPE_F32, LB_DTYPE_F16),
-    CASE(cast, LB_TOL_EXACT, "BF16 to F64", 3, 65, LB_DTYPE_BF16, LB_DTYPE_F64),
-    CASE(cast, LB_TOL_EXACT, "F32 to Q8_0", 3, 96, LB_DTYPE_F32, LB_DTYPE_Q8_0),
-    CASE(cast, LB_TOL_EXACT, "Q6_K to Q4_0", 3, 512, LB_DTYPE_Q6_K, LB_DTYPE_Q4_0),
-    CASE(cast, LB_TOL_EXACT, "Q4_K to F32", 3, 512, LB_DTYPE_Q4_K, LB_DTYPE_F32),
-    CASE(cast, LB_TOL_EXACT, "no rows", 0, 65, LB_DTYPE_F32, LB_DTYPE_F16),
+        CASE(cast, LB_TOL_EXACT, "F32 to BF16", 3, 65, LB_DTYPE_F32, LB_DTYPE_BF16),
+        CASE(cast, LB_TOL_EXACT, "F32 to F16", 3, 65, LB_DTYPE_F32, LB_DTYPE_F16),
+        CASE(cast, LB_TOL_EXACT, "BF16 to F64", 3, 65, LB_DTYPE_BF16, LB_DTYPE_F64),
+        CASE(cast, LB_TOL_EXACT, "F32 to Q8_0", 3, 96, LB_DTYPE_F32, LB_DTYPE_Q8_0),
+        CASE(cast, LB_TOL_EXACT, "Q6_K to Q4_0", 3, 512, LB_DTYPE_Q6_K, LB_DTYPE_Q4_0),
+        CASE(cast, LB_TOL_EXACT, "Q4_K to F32", 3, 512, LB_DTYPE_Q4_K, LB_DTYPE_F32),
+        CASE(cast, LB_TOL_EXACT, "no rows", 0, 65, LB_DTYPE_F32, LB_DTYPE_F16),
 
-    CASE(transpose, LB_TOL_EXACT, "F32", 3, 65, LB_DTYPE_F32),
-    CASE(transpose, LB_TOL_EXACT, "BF16", 70, 33, LB_DTYPE_BF16),
-    CASE(transpose, LB_TOL_EXACT, "F64", 7, 3, LB_DTYPE_F64),
-    CASE(transpose, LB_TOL_EXACT, "F8", 7, 3, LB_DTYPE_F8_E4M3),
+        CASE(transpose, LB_TOL_EXACT, "F32", 3, 65, LB_DTYPE_F32),
+        CASE(transpose, LB_TOL_EXACT, "BF16", 70, 33, LB_DTYPE_BF16),
+        CASE(transpose, LB_TOL_EXACT, "F64", 7, 3, LB_DTYPE_F64),
+        CASE(transpose, LB_TOL_EXACT, "F8", 7, 3, LB_DTYPE_F8_E4M3),
 };
-const size_t n_op_cases = sizeof op_cases / sizeof *op_cases;
+const op_case_list op_cases_forward = {cases, sizeof cases / sizeof *cases};

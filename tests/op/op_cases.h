@@ -25,8 +25,16 @@ struct op_case {
   int64_t p[8]; /* sizes and switches; their meaning is written at the runner */
 };
 
-extern const op_case op_cases[];
-extern const size_t n_op_cases;
+/* One file of cases, one list; op_case_parts.c puts them together. */
+typedef struct op_case_list {
+  const op_case *cases;
+  size_t n;
+} op_case_list;
+extern const op_case_list op_cases_forward,                                   /* op_cases.c */
+    op_cases_backward, op_cases_attention, op_cases_loss, op_cases_optimizer; /* op_cases_<...>.c */
+
+size_t op_case_count(void);
+const op_case *op_case_at(size_t i);
 
 /* True when `got` meets `wanted`; otherwise says where it does not in `why`. */
 bool op_results_agree(const op_result *got, const op_result *wanted, lb_tolerance tolerance,
