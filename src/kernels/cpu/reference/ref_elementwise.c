@@ -19,7 +19,7 @@ lb_status lb__ref_act(const lb__act_args *a, void *workspace) {
   (void)workspace;
   int64_t n = lb__tensor_elements(a->x);
   for (int64_t i = 0; i < n; i++)
-    lb__ref_set(a->out, i, lb__ref_act_value(lb__ref_get(a->x, i), a->kind));
+    lb__ref_put(a->out, i, lb__ref_act_value(lb__ref_get(a->x, i), a->kind));
   return LB_OK;
 }
 
@@ -28,7 +28,7 @@ lb_status lb__ref_act_mul(const lb__act_mul_args *a, void *workspace) {
   int64_t n = lb__tensor_elements(a->gate);
   for (int64_t i = 0; i < n; i++) {
     double activated = lb__ref_act_value(lb__ref_get(a->gate, i), a->kind);
-    lb__ref_set(a->out, i, activated * lb__ref_get(a->up, i));
+    lb__ref_put(a->out, i, activated * lb__ref_get(a->up, i));
   }
   return LB_OK;
 }
@@ -37,14 +37,14 @@ lb_status lb__ref_add(const lb__add_args *args, void *workspace) {
   (void)workspace;
   int64_t n = lb__tensor_elements(args->a);
   for (int64_t i = 0; i < n; i++)
-    lb__ref_set(args->out, i, lb__ref_get(args->a, i) + lb__ref_get(args->b, i));
+    lb__ref_put(args->out, i, lb__ref_get(args->a, i) + lb__ref_get(args->b, i));
   return LB_OK;
 }
 
 lb_status lb__ref_scale(const lb__scale_args *a, void *workspace) {
   (void)workspace;
   int64_t n = lb__tensor_elements(a->x);
-  for (int64_t i = 0; i < n; i++) lb__ref_set(a->out, i, lb__ref_get(a->x, i) * (double)a->factor);
+  for (int64_t i = 0; i < n; i++) lb__ref_put(a->out, i, lb__ref_get(a->x, i) * (double)a->factor);
   return LB_OK;
 }
 
@@ -52,6 +52,6 @@ lb_status lb__ref_softcap(const lb__softcap_args *a, void *workspace) {
   (void)workspace;
   int64_t n = lb__tensor_elements(a->x);
   double cap = (double)a->cap;
-  for (int64_t i = 0; i < n; i++) lb__ref_set(a->out, i, cap * tanh(lb__ref_get(a->x, i) / cap));
+  for (int64_t i = 0; i < n; i++) lb__ref_put(a->out, i, cap * tanh(lb__ref_get(a->x, i) / cap));
   return LB_OK;
 }

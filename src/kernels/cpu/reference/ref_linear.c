@@ -52,7 +52,7 @@ static void features(void *ctx, int64_t begin, int64_t end) {
     for (int64_t i = 0; i < I; i++) row[i] = lb__ref_factor(row[i], a->compute);
     double bias = a->bias != NULL ? lb__ref_get(a->bias, o) : 0.0;
     for (int64_t n = 0; n < N; n++)
-      lb__ref_set(a->out, n * O + o, dot(a->x, n, row, a->compute) + bias);
+      lb__ref_put(a->out, n * O + o, dot(a->x, n, row, a->compute) + bias);
   }
 }
 

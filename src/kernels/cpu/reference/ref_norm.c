@@ -20,7 +20,7 @@ lb_status lb__ref_rms_norm(const lb__rms_norm_args *a, void *workspace) {
     lb__row_moments row = lb__ref_row_moments(a->x, n, false, (double)a->eps);
     for (int64_t c = 0; c < C; c++) {
       double weight = lb__ref_get(a->weight, c) + (double)a->weight_offset;
-      lb__ref_set(a->out, n * C + c, lb__ref_get(a->x, n * C + c) * row.scale * weight);
+      lb__ref_put(a->out, n * C + c, lb__ref_get(a->x, n * C + c) * row.scale * weight);
     }
   }
   return LB_OK;
@@ -35,7 +35,7 @@ lb_status lb__ref_layer_norm(const lb__layer_norm_args *a, void *workspace) {
     for (int64_t c = 0; c < C; c++) {
       double normal = (lb__ref_get(a->x, n * C + c) - row.mean) * row.scale;
       double bias = a->bias != NULL ? lb__ref_get(a->bias, c) : 0.0;
-      lb__ref_set(a->out, n * C + c, normal * lb__ref_get(a->weight, c) + bias);
+      lb__ref_put(a->out, n * C + c, normal * lb__ref_get(a->weight, c) + bias);
     }
   }
   return LB_OK;

@@ -15,8 +15,8 @@ static void rotate_head(const lb__rope_args *a, int64_t first, float position) {
     double turn = a->inverse ? -(double)angle : (double)angle;
     double c = cos(turn) * (double)a->magnitude, s = sin(turn) * (double)a->magnitude;
     double p = lb__ref_get(a->x, first + j), q = lb__ref_get(a->x, first + j + half);
-    lb__ref_set(a->x, first + j, p * c - q * s);
-    lb__ref_set(a->x, first + j + half, q * c + p * s);
+    lb__ref_put(a->x, first + j, p * c - q * s);
+    lb__ref_put(a->x, first + j + half, q * c + p * s);
   }
 }
 

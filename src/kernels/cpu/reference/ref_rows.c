@@ -9,7 +9,7 @@ lb_status lb__ref_embed(const lb__embed_args *a, void *workspace) {
   for (int64_t n = 0; n < N; n++) {
     int32_t id = lb__tensor_i32(a->ids)[n];
     lb__ref_weight_row(row, a->weight, id, a->out->dtype, (float *)(row + C));
-    for (int64_t c = 0; c < C; c++) lb__ref_set(a->out, n * C + c, row[c] * (double)a->scale);
+    for (int64_t c = 0; c < C; c++) lb__ref_put(a->out, n * C + c, row[c] * (double)a->scale);
   }
   return LB_OK;
 }
@@ -25,7 +25,7 @@ lb_status lb__ref_gather_rows(const lb__gather_rows_args *a, void *workspace) {
   const int32_t *rows = lb__tensor_i32(a->rows);
   for (int64_t m = 0; m < M; m++)
     for (int64_t c = 0; c < C; c++)
-      lb__ref_set(a->out, m * C + c, lb__ref_get(a->x, rows[m] * C + c));
+      lb__ref_put(a->out, m * C + c, lb__ref_get(a->x, rows[m] * C + c));
   return LB_OK;
 }
 
