@@ -3,7 +3,7 @@
 torch.optim.AdamW in float64 over 20 steps, from float32 parameters and float32 gradients (a different one for
 each step), with and without weight decay, learning rate warming up from 0 and gradients clipped by their norm.
 Says also how far PyTorch's own float32 is from that: the test's tolerance.
-Run: python adamw.py, then update tests/golden/SHA256SUMS-train. Versions: requirements.txt."""
+Run: python adamw.py, then update tests/golden/SHA256SUMS-optimizer. Versions: requirements.txt."""
 import json
 import pathlib
 

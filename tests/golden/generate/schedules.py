@@ -2,7 +2,7 @@
 
 What transformers.get_scheduler gives at every step of a run, as doubles. Warm-up steps below 1 go through
 TrainingArguments.get_warmup_steps, as the Trainer does it. The cosine is Python's math.cos.
-Run: python schedules.py, then update tests/golden/SHA256SUMS-train. Versions: requirements.txt."""
+Run: python schedules.py, then update tests/golden/SHA256SUMS-optimizer. Versions: requirements.txt."""
 import itertools
 import json
 import pathlib
