@@ -24,8 +24,8 @@ typedef struct pair { /* a teacher, a student, a batch and what PyTorch made of 
   lb__stream teacher_stream, stream;
   lb__taps teacher_taps, taps;
   lb_tensor *teacher_hidden, *hidden;
-  lb_tensor projector, projector_gradient;
-  lb__gradient projector_slot;
+  lb_tensor projector[2], projector_gradient[2]; /* weight, bias */
+  lb__gradient projector_slot[2];
   int32_t *rows, *targets; /* [n_trained] */
 } pair;
 
@@ -54,15 +54,17 @@ static void write_number(lb_tensor *t, size_t i, double value) {
     golden_must(lb__tensor_write(t, i * sizeof narrow, &narrow, sizeof narrow, &err), &err);
 }
 
-static void load_projector(pair *p) {
+static const char *const projector_parts[2] = {"projector.weight", "projector.bias"};
+
+static void load_projector(pair *p, int part) {
   lb_error err;
-  golden_tensor w = golden_file_tensor(&p->file, "F32", "projector");
+  lb_tensor *t = &p->projector[part], *gradient = &p->projector_gradient[part];
+  golden_tensor w = golden_file_tensor(&p->file, "F32", "%s", projector_parts[part]);
   int64_t shape[2] = {(int64_t)w.shape[0], (int64_t)w.shape[1]};
-  golden_must(lb__tensor_init(&p->projector, p->real, 2, shape, &err), &err);
-  golden_must(lb__tensor_init(&p->projector_gradient, p->real, 2, shape, &err), &err);
-  lb__tensor_zero(&p->projector_gradient);
-  for (size_t i = 0; i < w.n; i++) write_number(&p->projector, i, (double)w.f32[i]);
-  lb__tensor_bind_gradient(&p->projector, &p->projector_slot, &p->projector_gradient);
+  golden_must(lb__tensor_init(t, p->real, w.rank, shape, &err), &err);
+  golden_must(lb__tensor_init(gradient, p->real, w.rank, shape, &err), &err);
+  for (size_t i = 0; i < w.n; i++) write_number(t, i, (double)w.f32[i]);
+  lb__tensor_bind_gradient(t, &p->projector_slot[part], gradient);
 }
 
 static void pair_load(pair *p) {
@@ -76,7 +78,7 @@ static void pair_load(pair *p) {
   lb__model_stream_init(&p->teacher_stream, p->teacher);
   lb__model_stream_init(&p->stream, p->student);
   load_rows(p);
-  load_projector(p);
+  for (int i = 0; i < 2; i++) load_projector(p, i);
   free(tensors);
   free(facts);
 }
@@ -86,8 +88,8 @@ static void pair_unload(pair *p) {
   lb__stream_deinit(&p->teacher_stream);
   lb_model_free(p->teacher);
   lb_model_free(p->student);
-  lb__tensor_deinit(&p->projector);
-  lb__tensor_deinit(&p->projector_gradient);
+  for (int i = 0; i < 2; i++) lb__tensor_deinit(&p->projector[i]);
+  for (int i = 0; i < 2; i++) lb__tensor_deinit(&p->projector_gradient[i]);
   golden_batch_unload(&p->batch);
   golden_file_close(&p->file);
   json_decref(p->facts);
@@ -108,7 +110,7 @@ static void forward(pair *p, lb__tape *tape) {
   p->taps = last_layer(p->student), p->teacher_taps = last_layer(p->teacher);
   lb__pass_options ours = {.taps = &p->taps}, theirs = {.taps = &p->teacher_taps};
   lb__model_zero_gradients(p->student);
-  lb__tensor_zero(&p->projector_gradient);
+  for (int i = 0; i < 2; i++) lb__tensor_zero(&p->projector_gradient[i]);
   lb__stream_reset(&p->stream);
   lb__stream_reset(&p->teacher_stream);
   golden_must(lb__model_pass(&p->teacher_hidden, p->teacher, &p->teacher_stream, &p->batch.batch,
@@ -157,12 +159,14 @@ static void add_logits(pair *p, terms *t) {
   t->loss = ALPHA * t->kd + (1 - ALPHA) * t->ce;
 }
 
+/* beta * mean squared difference of the trained positions' last hidden states, projected. */
 static void add_hidden(pair *p, terms *t) {
   lb_error err;
-  lb_tensor *x;
-  double sum = 0, n = (double)p->batch.batch.n_tokens;
-  golden_must(lb__op_linear(&p->stream, &x, p->taps.hidden[0], &p->projector, NULL, &err), &err);
-  golden_must(lb__op_mse(&p->stream, &sum, x, p->teacher_taps.hidden[0], BETA / n, &err), &err);
+  double sum = 0, n = (double)p->batch.n_trained;
+  lb_tensor *x = pick_trained(p, &p->stream, p->taps.hidden[0]);
+  const lb_tensor *target = pick_trained(p, &p->teacher_stream, p->teacher_taps.hidden[0]);
+  golden_must(lb__op_linear(&p->stream, &x, x, &p->projector[0], &p->projector[1], &err), &err);
+  golden_must(lb__op_mse(&p->stream, &sum, x, target, BETA / n, &err), &err);
   t->hidden = sum / n;
   t->loss += BETA * t->hidden;
 }
@@ -175,6 +179,7 @@ static lb_tensor *side_by_side(lb__stream *s, const lb_tensor *heads) {
   return out;
 }
 
+/* beta * the relations' divergence, over every token: the mean of q, k and v. */
 static void add_attention(pair *p, terms *t) {
   lb_error err;
   lb_tensor *starts;
@@ -203,10 +208,14 @@ static void compare_value(const pair *p, const char *kind, const char *term, dou
 }
 
 static void compare_projector(const pair *p) {
-  golden_tensor want = golden_file_tensor(&p->file, "F32", "hidden.projector");
-  lb__parameter projector = {.name = (char *)"projector", .tensor = (lb_tensor *)&p->projector};
-  double off = golden_compare_gradient(&want, &projector, 0);
-  if (!(off <= p->tolerance)) fail_msg("%s: gradient of the projector off by %g", p->name, off);
+  for (int i = 0; i < 2; i++) {
+    golden_tensor want = golden_file_tensor(&p->file, "F32", "hidden.%s", projector_parts[i]);
+    lb__parameter part = {.name = (char *)(uintptr_t)projector_parts[i],
+                          .tensor = (lb_tensor *)(uintptr_t)&p->projector[i]};
+    double off = golden_compare_gradient(&want, &part, 0);
+    if (!(off <= p->tolerance))
+      fail_msg("%s: gradient of %s off by %g", p->name, projector_parts[i], off);
+  }
 }
 
 static void check_kind(pair *p, const char *kind, void (*add)(pair *, terms *)) {
