@@ -3,6 +3,8 @@
  * promise; here only their shapes are known. */
 #include "op_check.h"
 
+#include "tensor/tape.h"
+
 #include <math.h>
 
 lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
@@ -53,14 +55,14 @@ lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v,
 
 /* ---- attention ---- */
 
-static lb_status check_heads(const lb__attention_args *a, lb_error *err) {
+static lb_status check_heads(const lb__attention_args *a, lb_dtype real, lb_error *err) {
   static const lb__op OP = LB__OP_attention;
   lb__named q = {"q", a->q}, k = {"k", a->k}, v = {"v", a->v};
-  lb_status st = lb__op_check(OP, "q", a->q, LB_DTYPE_F32, 3, err);
+  lb_status st = lb__op_check(OP, "q", a->q, real, 3, err);
   if (st != LB_OK) return st;
-  st = lb__op_check(OP, "k", a->k, LB_DTYPE_F32, 3, err);
+  st = lb__op_check(OP, "k", a->k, real, 3, err);
   if (st != LB_OK) return st;
-  st = lb__op_check(OP, "v", a->v, LB_DTYPE_F32, 3, err);
+  st = lb__op_check(OP, "v", a->v, real, 3, err);
   if (st != LB_OK) return st;
   st = lb__op_check_same(OP, k, v, err);
   if (st != LB_OK) return st;
@@ -93,28 +95,83 @@ static lb_status check_cache(const lb__attention_args *a, lb_error *err) {
                           (long long)a->page_size);
 }
 
-static lb_status check_attention(const lb__attention_args *a, lb_error *err) {
+static lb_status check_attention(const lb__attention_args *a, lb_dtype real, lb_error *err) {
   static const lb__op OP = LB__OP_attention;
-  lb_status st = check_heads(a, err);
+  lb_status st = check_heads(a, real, err);
   if (st != LB_OK) return st;
   if (a->window < 0 || !isfinite(a->scale) || !isfinite(a->softcap))
     return lb__fail(err, LB_E_ARG,
                     "attention: window %lld, scale %g, softcap %g: want a window >= 0 and finite "
                     "numbers",
                     (long long)a->window, (double)a->scale, (double)a->softcap);
+  st = lb__op_check_draw(OP, &a->dropout, err);
+  if (st != LB_OK) return st;
   if (a->page_table != NULL) return check_cache(a, err);
   if (a->k->shape[0] == a->q->shape[0]) return LB_OK;
   return lb__op_fail_pair(err, OP, (lb__named){"q", a->q}, (lb__named){"k", a->k},
                           "without a cache, want as many keys as queries");
 }
 
+/* ---- backward of attention ---- */
+
+/* What a node keeps: descriptors, because those of the caller may be gone by then. */
+typedef struct saved_attention {
+  lb_tensor out, logsumexp, q, k, v, cu_seqlens;
+  lb__attention_args args; /* its numbers; the pointers are stale */
+} saved_attention;
+
+static lb_status attention_backward(lb__stream *s, const lb_tensor *dout, void *saved,
+                                    lb_error *err) {
+  const saved_attention *a = saved;
+  const lb_tensor *inputs[] = {&a->q, &a->k, &a->v};
+  lb_tensor gradients[3];
+  bool wanted[3];
+  for (int i = 0; i < 3; i++) {
+    lb_status st = lb__gradient_view(&gradients[i], &wanted[i], s, inputs[i], err);
+    if (st != LB_OK) return st;
+  }
+  lb__attention_bwd_args args = {.dq = wanted[0] ? &gradients[0] : NULL,
+                                 .dk = wanted[1] ? &gradients[1] : NULL,
+                                 .dv = wanted[2] ? &gradients[2] : NULL,
+                                 .dout = dout,
+                                 .out = &a->out,
+                                 .logsumexp = &a->logsumexp,
+                                 .q = &a->q,
+                                 .k = &a->k,
+                                 .v = &a->v,
+                                 .cu_seqlens = &a->cu_seqlens,
+                                 .window = a->args.window,
+                                 .scale = a->args.scale,
+                                 .softcap = a->args.softcap,
+                                 .dropout = a->args.dropout};
+  return lb__run_attention_bwd(&s->arena, &args, err);
+}
+
+static lb_status record_attention(lb__stream *s, const lb__attention_args *a, lb_error *err) {
+  saved_attention saved = {.out = *a->out,
+                           .logsumexp = *a->logsumexp,
+                           .q = *a->q,
+                           .k = *a->k,
+                           .v = *a->v,
+                           .cu_seqlens = *a->cu_seqlens,
+                           .args = *a};
+  return lb__tape_record(s, a->out, false, attention_backward, &saved, sizeof saved, err);
+}
+
 lb_status lb__op_attention(lb__stream *s, lb_tensor **out, lb__attention_args a, lb_error *err) {
   *out = NULL;
-  lb_status st = check_attention(&a, err);
+  bool recording = lb__tape_wants(s, a.q) || lb__tape_wants(s, a.k) || lb__tape_wants(s, a.v);
+  lb_status st = check_attention(&a, s->real, err);
   if (st != LB_OK) return st;
-  st = lb__stream_tensor(&a.out, s, LB_DTYPE_F32, 3, a.q->shape, err);
-  if (st != LB_OK) return st;
-  st = lb__run_attention(&s->arena, &a, err);
+  if (recording && a.page_table != NULL)
+    return lb__fail(err, LB_E_ARG,
+                    "attention: keys and values of a cache have no gradient; want page_table NULL "
+                    "while recording");
+  st = lb__stream_tensor(&a.out, s, s->real, 3, a.q->shape, err);
+  if (st == LB_OK && recording)
+    st = lb__stream_tensor(&a.logsumexp, s, s->real, 2, a.q->shape, err);
+  if (st == LB_OK) st = lb__run_attention(&s->arena, &a, err);
+  if (st == LB_OK && recording) st = record_attention(s, &a, err);
   if (st == LB_OK) *out = a.out;
   return st;
 }

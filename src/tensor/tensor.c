@@ -153,3 +153,7 @@ lb_status lb__tensor_read(const lb_tensor *t, size_t offset, void *bytes, size_t
   if (st == LB_OK && size > 0) memcpy(bytes, (const char *)lb__tensor_data(t) + offset, size);
   return st;
 }
+
+void lb__tensor_zero(lb_tensor *t) {
+  if (t->size_bytes > 0) memset(t->memory_, 0, t->size_bytes);
+}

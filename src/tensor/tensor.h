@@ -74,5 +74,6 @@ lb_status lb__tensor_write(lb_tensor *t, size_t offset, const void *bytes, size_
                            lb_error *err);
 lb_status lb__tensor_read(const lb_tensor *t, size_t offset, void *bytes, size_t size,
                           lb_error *err);
+void lb__tensor_zero(lb_tensor *t); /* all bytes */
 
 #endif
