@@ -61,6 +61,10 @@ typedef struct lb_tolerance {
 #define LB_TOL_RELATION {0, 4e-6}
 /* logsumexp: float32 terms summed in double over stretches; ids and logits are copies. */
 #define LB_TOL_LOGSUMEXP {1.5e-7, 0}
+/* Exact squares, summed in double in another order. */
+#define LB_TOL_SUM_SQUARES {3e-12, 0}
+/* A handful of float32 roundings where the reference rounds once. */
+#define LB_TOL_ADAMW {3e-7, 3e-8}
 /* clang-format on */
 
 #endif

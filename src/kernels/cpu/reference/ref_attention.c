@@ -34,8 +34,8 @@ static void attend(const lb__attention_args *a, const lb__document *d, int64_t q
     int64_t value = lb__ref_head_at(a->v, lb__key_row(d, j), g);
     for (int64_t c = 0; c < D; c++) sum[c] += weight * lb__ref_get(a->v, value + c);
   }
-  for (int64_t c = 0; c < D; c++) lb__ref_set(a->out, query + c, sum[c] / total);
-  if (a->logsumexp != NULL) lb__ref_set(a->logsumexp, n * H + h, largest + log(total));
+  for (int64_t c = 0; c < D; c++) lb__ref_put(a->out, query + c, sum[c] / total);
+  if (a->logsumexp != NULL) lb__ref_put(a->logsumexp, n * H + h, largest + log(total));
 }
 
 /* Heads begin .. end-1 of every query. */

@@ -21,7 +21,7 @@ typedef struct job {
 static void add_row(lb_tensor *to, int64_t at, double factor, const lb_tensor *x, int64_t from,
                     int64_t D) {
   if (to == NULL) return;
-  for (int64_t c = 0; c < D; c++) lb__ref_add_at(to, at + c, factor * lb__ref_get(x, from + c));
+  for (int64_t c = 0; c < D; c++) lb__ref_add_to(to, at + c, factor * lb__ref_get(x, from + c));
 }
 
 /* What query `q` of document `d`, head h gives. */

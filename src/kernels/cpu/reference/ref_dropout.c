@@ -9,7 +9,7 @@ static void elements(void *ctx, int64_t begin, int64_t end) {
   const lb__dropout_args *a = ctx;
   for (int64_t i = begin; i < end; i++) {
     double kept = lb__ref_get(a->x, i) * lb__dropout_factor(&a->draw, (uint64_t)i);
-    lb__ref_set(a->out, i, a->add ? lb__ref_get(a->out, i) + kept : kept);
+    lb__ref_put(a->out, i, a->add ? lb__ref_get(a->out, i) + kept : kept);
   }
 }
 

@@ -40,8 +40,8 @@ static void add_gradient(const lb__relation_args *a, int64_t head, int64_t i, in
   int64_t W = a->x->shape[1], width = W / a->heads, at = head * width;
   for (int64_t c = at; c < at + width; c++) {
     double x_i = lb__ref_get(a->x, i * W + c), x_j = lb__ref_get(a->x, j * W + c);
-    lb__ref_add_at(a->dx, i * W + c, dscore * x_j);
-    lb__ref_add_at(a->dx, j * W + c, dscore * x_i);
+    lb__ref_add_to(a->dx, i * W + c, dscore * x_j);
+    lb__ref_add_to(a->dx, j * W + c, dscore * x_i);
   }
 }
 
@@ -87,7 +87,7 @@ lb_status lb__ref_relation(const lb__relation_args *a, void *workspace) {
   for (int64_t n = 0; n < r.N; n++) {
     double sum = 0.0;
     for (int64_t head = 0; head < a->heads; head++) sum += r.losses[head * r.N + n];
-    lb__ref_set(a->losses, n, sum);
+    lb__ref_put(a->losses, n, sum);
   }
   return LB_OK;
 }
