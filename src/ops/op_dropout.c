@@ -1,7 +1,5 @@
 /* op_dropout.c - dropout: the same draw forward and backward. Contract: ops.h. */
-#include "op_check.h"
-
-#include "tensor/tape.h"
+#include "op_record.h"
 
 typedef struct saved_dropout {
   lb_tensor x;
@@ -11,11 +9,10 @@ typedef struct saved_dropout {
 static lb_status dropout_backward(lb__stream *s, const lb_tensor *dout, void *saved,
                                   lb_error *err) {
   const saved_dropout *d = saved;
-  lb_tensor dx;
-  bool wanted;
-  lb_status st = lb__gradient_view(&dx, &wanted, s, &d->x, err);
-  if (st != LB_OK || !wanted) return st;
-  lb__dropout_args args = {.out = &dx, .x = dout, .draw = d->draw, .add = true};
+  lb_tensor *dx, view;
+  lb_status st = lb__op_gradient(&dx, &view, s, &d->x, err);
+  if (st != LB_OK || dx == NULL) return st;
+  lb__dropout_args args = {.out = dx, .x = dout, .draw = d->draw, .add = true};
   return lb__run_dropout(&s->arena, &args, err);
 }
 

@@ -1,8 +1,6 @@
 /* op_relation.c - the relation loss of MiniLMv2 (arXiv:2012.15828). Contract: ops.h. The kernel
  * makes value and gradient in one pass, so the gradient waits beside x's until backward adds it. */
-#include "op_check.h"
-
-#include "tensor/tape.h"
+#include "op_record.h"
 
 #include <math.h>
 
@@ -14,11 +12,10 @@ static lb_status relation_backward(lb__stream *s, const lb_tensor *dout, void *s
                                    lb_error *err) {
   (void)dout; /* a loss: 1 */
   const saved_relation *r = saved;
-  lb_tensor dx;
-  bool wanted;
-  lb_status st = lb__gradient_view(&dx, &wanted, s, &r->x, err);
-  if (st != LB_OK || !wanted) return st;
-  lb__add_scaled_args args = {.out = &dx, .x = &r->dx, .factor = 1.0f};
+  lb_tensor *dx, view;
+  lb_status st = lb__op_gradient(&dx, &view, s, &r->x, err);
+  if (st != LB_OK || dx == NULL) return st;
+  lb__add_scaled_args args = {.out = dx, .x = &r->dx, .factor = 1.0f};
   return lb__run_add_scaled(&s->arena, &args, err);
 }
 
