@@ -79,4 +79,8 @@ typedef struct lb_tolerance {
 #define LB_TOL_ADAMW {3e-7, 3e-8}
 /* clang-format on */
 
+/* ---- op/: gradients in double against central differences with h = 1e-5 ----
+ * The difference itself is off by h^2 / 6 of the third derivative and 1e-11 of rounding. */
+#define LB_TOL_GRADIENT 1e-6
+
 #endif

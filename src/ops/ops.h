@@ -335,6 +335,9 @@ lb_status lb__op_rms_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
 lb_status lb__op_layer_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                             const lb_tensor *weight, const lb_tensor *bias, float eps,
                             lb_error *err);
+/* While recording, no op before this one may need x's values in backward: they are overwritten.
+ * What comes before rope in models (linear, rms_norm, reshape) does not look at its result again.
+ */
 lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err);
 /* `a` without `out`, which is allocated with q's shape. */
