@@ -85,9 +85,10 @@ LIMBECK_LEARNING_RATE=-2 refuses "found '-2'" distill "$recipe"
 reads() {
   run "$@"
   exits 1
-  case $err in *want* | *key*) fail "$what: $err" ;; esac
+  case $err in *want* | *key* | *eval_steps*) fail "$what: $err" ;; esac
 }
-LIMBECK_LEARNING_RATE=-2 reads distill "$recipe" --no-plan --no-packing learning_rate=1
+LIMBECK_EVAL_STEPS=5 refuses "'eval_steps=5': train.eval_steps: there is nothing" distill "$recipe"
+LIMBECK_EVAL_STEPS=5 reads distill "$recipe" --no-plan --no-packing eval_steps=0
 LIMBECK_LEARNING_RATE='' reads distill "$recipe" --no-plan
 reads distill --no-plan teacher=none student=no/such train=no-such.jsonl
 finish
