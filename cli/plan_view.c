@@ -115,11 +115,9 @@ int plan_refuse(const lb_plan *p, const cli *c) {
   bool is_memory = p->memory_total > p->memory_available;
   format_bytes(&needed, is_memory ? p->memory_total : p->disk_needed);
   format_bytes(&found, is_memory ? p->memory_available : p->disk_available);
-  for (size_t i = 0; i < p->n_advice && i < HELPFUL_SETTINGS; i++)
-    text_putf(&help, "%s%s", i > 0 ? "; " : "", p->advice[i]);
-  int code =
-      cli_failure(c, text_get(&help), "this run does not fit: it needs %s of %s, %s are free",
-                  text_get(&needed), is_memory ? "memory" : "disk", text_get(&found));
+  int code = cli_failure(c, p->n_advice > 0 ? p->advice[0] : NULL,
+                         "this run does not fit: it needs %s of %s, %s are free", text_get(&needed),
+                         is_memory ? "memory" : "disk", text_get(&found));
   text_free(&needed);
   text_free(&found);
   return code;
