@@ -24,7 +24,7 @@ awk -v seed="$seed" -v n=$((kills * 8)) -v most="$took" \
 killed=0 finished=0
 while [ "$killed" -lt "$kills" ] && read -r delay; do
   what="killed after $delay s (seed $seed)"
-  timeout -s KILL "$delay" "$LIMBECK" distill "$work/job.yaml" "output_dir=$work/killed" \
+  timeout -s KILL "$delay" "$LIMBECK" distill "$work/job.yaml" --no-plan "output_dir=$work/killed" \
     resume_from_checkpoint=true >"$work/out" 2>"$work/err"
   code=$? err=$(cat "$work/err")
   case $code in
@@ -53,7 +53,7 @@ while [ "$i" -lt 400 ]; do
   cat "$train/gpt2.jsonl"
   i=$((i + 1))
 done >"$work/many.jsonl"
-"$LIMBECK" distill "$work/job.yaml" "train_file=$work/many.jsonl" "output_dir=$work/twice" \
+"$LIMBECK" distill "$work/job.yaml" --no-plan "train_file=$work/many.jsonl" "output_dir=$work/twice" \
   gradient_accumulation_steps=100000 max_steps=50 eval_fraction=0 >"$work/out" 2>"$work/err" &
 pid=$!
 tries=0

@@ -33,7 +33,7 @@ weights() {
 distil() {
   job=$1 into=$2
   shift 2
-  run distill "$job" "output_dir=$into" "$@"
+  run distill "$job" --no-plan "output_dir=$into" "$@"
 }
 
 # same FOLDER WHAT: its student must be that of the unbroken run, $unbroken

@@ -18,7 +18,7 @@ clean "$work/unbroken"
 distil "$work/job.yaml" "$work/again"
 exits 0
 same "$work/again" "the same run again"
-LIMBECK_THREADS=1 run distill "$work/job.yaml" "output_dir=$work/one_thread"
+LIMBECK_THREADS=1 run distill "$work/job.yaml" --no-plan "output_dir=$work/one_thread"
 exits 0
 same "$work/one_thread" "one thread"
 
@@ -49,7 +49,7 @@ err_has learning_rate
 # SIGTERM: the step is finished, a checkpoint is there, exit 3, and it goes on from there.
 for signal in TERM INT; do
   recipe "$work/long.yaml" 4000 0
-  "$LIMBECK" distill "$work/long.yaml" "output_dir=$work/$signal" >"$work/out" 2>"$work/err" &
+  "$LIMBECK" distill "$work/long.yaml" --no-plan "output_dir=$work/$signal" >"$work/out" 2>"$work/err" &
   pid=$!
   tries=0
   while [ ! -s "$work/$signal/metrics.jsonl" ] && [ "$tries" -lt 600 ]; do
