@@ -245,7 +245,16 @@ typedef struct lb__dropout_args {
 
 /* ---- losses ---- */
 
-/* One term of a loss over rows of logits. Which kinds there are: loss/divergences.def. */
+typedef enum lb__divergence {
+#define LB__DIVERGENCE(name, needs_teacher, n_parameters, text) LB__DIVERGENCE_##name,
+#include "divergences.def"
+#undef LB__DIVERGENCE
+  LB__N_DIVERGENCES
+} lb__divergence;
+const char *lb__divergence_name(int kind); /* "forward_kl"; "?" */
+bool lb__divergence_needs_teacher(int kind);
+
+/* One term of a loss over rows of logits. Which kinds there are: divergences.def. */
 typedef struct lb__divergence_term {
   int kind;            /* lb__divergence */
   double coefficient;  /* of this term in the loss */
