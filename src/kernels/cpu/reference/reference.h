@@ -5,6 +5,7 @@
 #define LB_KERNELS_REFERENCE_H
 
 #include "ops/kernel_table.h"
+#include "tensor/tensor_data.h"
 
 #define LB__OP(name, differentiable, text)                                                         \
   lb_status lb__ref_##name(const lb__##name##_args *args, void *workspace);
@@ -17,6 +18,22 @@ size_t lb__ref_cast_workspace(const lb__cast_args *args);
 
 /* Puts all of them into a table. */
 void lb__ref_fill(lb__kernel_table *table);
+
+/* Element i, counted through all extents, of an F32 or F64 tensor: the same loops serve a stream in
+ * float and one in double. */
+static inline double lb__ref_get(const lb_tensor *t, int64_t i) {
+  return t->dtype == LB_DTYPE_F64 ? ((const double *)lb__tensor_data(t))[i]
+                                  : (double)lb__tensor_f32(t)[i];
+}
+static inline void lb__ref_put(lb_tensor *t, int64_t i, double x) {
+  if (t->dtype == LB_DTYPE_F64)
+    ((double *)lb__tensor_data(t))[i] = x;
+  else
+    lb__tensor_f32(t)[i] = (float)x;
+}
+static inline void lb__ref_add_to(lb_tensor *t, int64_t i, double x) {
+  lb__ref_put(t, i, lb__ref_get(t, i) + x);
+}
 
 /* The activation of one number; also the odd cases of tuned kernels. */
 double lb__ref_act_value(double x, lb__act_kind kind);
