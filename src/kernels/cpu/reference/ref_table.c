@@ -11,4 +11,5 @@ void lb__ref_fill(lb__kernel_table *table) {
   table->linear_workspace = lb__ref_linear_workspace;
   table->attention_workspace = lb__ref_attention_workspace;
   table->cast_workspace = lb__ref_cast_workspace;
+  table->divergence_workspace = lb__ref_divergence_workspace;
 }

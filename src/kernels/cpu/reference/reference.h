@@ -15,6 +15,7 @@
 size_t lb__ref_linear_workspace(const lb__linear_args *args);
 size_t lb__ref_attention_workspace(const lb__attention_args *args);
 size_t lb__ref_cast_workspace(const lb__cast_args *args);
+size_t lb__ref_divergence_workspace(const lb__divergence_args *args);
 
 /* Puts all of them into a table. */
 void lb__ref_fill(lb__kernel_table *table);
