@@ -31,7 +31,8 @@ static const lb__io system_io = {.open = system_open,
                                  .rename = rename,
                                  .unlink = unlink,
                                  .mkdir = mkdir,
-                                 .mmap = system_mmap};
+                                 .mmap = system_mmap,
+                                 .ftruncate = ftruncate};
 static const lb__io *current_io = &system_io;
 
 void lb__io_set(const lb__io *io) {

@@ -21,6 +21,7 @@ typedef struct lb__io {
   int (*unlink)(const char *path);
   int (*mkdir)(const char *path, mode_t mode);
   void *(*mmap)(size_t size, int fd); /* whole file, read-only, private; MAP_FAILED on failure */
+  int (*ftruncate)(int fd, off_t size);
 } lb__io;
 void lb__io_set(const lb__io *io); /* NULL restores the real calls */
 const lb__io *lb__io_default(void);

@@ -120,7 +120,7 @@ void lb__save_abort(lb__save *s) {
 
 /* Makes the rename itself last through a power cut. Some file systems (network, FUSE) cannot sync
  * a folder and say EINVAL; there is nothing more one can do on those. */
-static lb_status sync_folder_of(const char *path, lb_error *err) {
+lb_status lb__sync_folder_of(const char *path, lb_error *err) {
   const lb__io *io = lb__io_get();
   size_t n = (size_t)(lb__path_base(path) - path);
   char *folder = n > 0 ? lb__strndup(path, n) : lb__strdup(".");
@@ -152,7 +152,7 @@ lb_status lb__save_commit(lb__save *s, lb_error *err) {
     lb__save_abort(s);
     return st;
   }
-  st = stick(s, sync_folder_of(s->path, err)); /* the new file is in place in any case */
+  st = stick(s, lb__sync_folder_of(s->path, err)); /* the new file is in place in any case */
   forget(s);
   return st;
 }

@@ -210,6 +210,7 @@ static void install(void) {
   unsigned use;
   parse_list(&use, getenv("LIMBECK_KERNELS"), &list_error);
   lb__kernels_register(select_kernels);
+  lb__kernels_register_exact(lb__ref_fill);
 }
 
 lb_status lb__kernels_install(lb_error *err) {

@@ -9,7 +9,7 @@ lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err) {
   static const lb__op OP = LB__OP_rope;
   lb__named x_named = {"x", x}, positions_named = {"positions", positions};
-  lb_status st = lb__op_check(OP, "x", x, LB_DTYPE_F32, 3, err);
+  lb_status st = lb__op_check(OP, "x", x, s->real, 3, err);
   if (st != LB_OK) return st;
   st = lb__op_check(OP, "positions", positions, LB_DTYPE_I32, 1, err);
   if (st != LB_OK) return st;
@@ -53,14 +53,14 @@ lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v,
 
 /* ---- attention ---- */
 
-static lb_status check_heads(const lb__attention_args *a, lb_error *err) {
+static lb_status check_heads(lb__stream *s, const lb__attention_args *a, lb_error *err) {
   static const lb__op OP = LB__OP_attention;
   lb__named q = {"q", a->q}, k = {"k", a->k}, v = {"v", a->v};
-  lb_status st = lb__op_check(OP, "q", a->q, LB_DTYPE_F32, 3, err);
+  lb_status st = lb__op_check(OP, "q", a->q, s->real, 3, err);
   if (st != LB_OK) return st;
-  st = lb__op_check(OP, "k", a->k, LB_DTYPE_F32, 3, err);
+  st = lb__op_check(OP, "k", a->k, s->real, 3, err);
   if (st != LB_OK) return st;
-  st = lb__op_check(OP, "v", a->v, LB_DTYPE_F32, 3, err);
+  st = lb__op_check(OP, "v", a->v, s->real, 3, err);
   if (st != LB_OK) return st;
   st = lb__op_check_same(OP, k, v, err);
   if (st != LB_OK) return st;
@@ -93,9 +93,9 @@ static lb_status check_cache(const lb__attention_args *a, lb_error *err) {
                           (long long)a->page_size);
 }
 
-static lb_status check_attention(const lb__attention_args *a, lb_error *err) {
+static lb_status check_attention(lb__stream *s, const lb__attention_args *a, lb_error *err) {
   static const lb__op OP = LB__OP_attention;
-  lb_status st = check_heads(a, err);
+  lb_status st = check_heads(s, a, err);
   if (st != LB_OK) return st;
   if (a->window < 0 || !isfinite(a->scale) || !isfinite(a->softcap))
     return lb__fail(err, LB_E_ARG,
@@ -110,9 +110,9 @@ static lb_status check_attention(const lb__attention_args *a, lb_error *err) {
 
 lb_status lb__op_attention(lb__stream *s, lb_tensor **out, lb__attention_args a, lb_error *err) {
   *out = NULL;
-  lb_status st = check_attention(&a, err);
+  lb_status st = check_attention(s, &a, err);
   if (st != LB_OK) return st;
-  st = lb__stream_tensor(&a.out, s, LB_DTYPE_F32, 3, a.q->shape, err);
+  st = lb__stream_tensor(&a.out, s, s->real, 3, a.q->shape, err);
   if (st != LB_OK) return st;
   st = lb__run_attention(&s->arena, &a, err);
   if (st == LB_OK) *out = a.out;

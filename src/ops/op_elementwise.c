@@ -4,14 +4,14 @@
 /* Checks x and makes a result of its shape. */
 static lb_status result_like(lb_tensor **y, lb__stream *s, lb__op op, const char *name,
                              const lb_tensor *x, lb_error *err) {
-  lb_status st = lb__op_check_dtype(op, name, x, LB_DTYPE_F32, err);
-  return st != LB_OK ? st : lb__stream_tensor(y, s, LB_DTYPE_F32, x->rank, x->shape, err);
+  lb_status st = lb__op_check_dtype(op, name, x, s->real, err);
+  return st != LB_OK ? st : lb__stream_tensor(y, s, s->real, x->rank, x->shape, err);
 }
 
-static lb_status check_two(lb__op op, lb__named a, lb__named b, lb_error *err) {
-  lb_status st = lb__op_check_dtype(op, a.name, a.tensor, LB_DTYPE_F32, err);
+static lb_status check_two(lb__stream *s, lb__op op, lb__named a, lb__named b, lb_error *err) {
+  lb_status st = lb__op_check_dtype(op, a.name, a.tensor, s->real, err);
   if (st != LB_OK) return st;
-  st = lb__op_check_dtype(op, b.name, b.tensor, LB_DTYPE_F32, err);
+  st = lb__op_check_dtype(op, b.name, b.tensor, s->real, err);
   return st != LB_OK ? st : lb__op_check_same(op, a, b, err);
 }
 
@@ -30,7 +30,8 @@ lb_status lb__op_act(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__act
 lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, const lb_tensor *up,
                          lb__act_kind kind, lb_error *err) {
   *out = NULL;
-  lb_status st = check_two(LB__OP_act_mul, (lb__named){"gate", gate}, (lb__named){"up", up}, err);
+  lb_status st =
+      check_two(s, LB__OP_act_mul, (lb__named){"gate", gate}, (lb__named){"up", up}, err);
   if (st != LB_OK) return st;
   lb_tensor *y;
   st = result_like(&y, s, LB__OP_act_mul, "gate", gate, err);
@@ -44,7 +45,7 @@ lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, 
 lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const lb_tensor *b,
                      lb_error *err) {
   *out = NULL;
-  lb_status st = check_two(LB__OP_add, (lb__named){"a", a}, (lb__named){"b", b}, err);
+  lb_status st = check_two(s, LB__OP_add, (lb__named){"a", a}, (lb__named){"b", b}, err);
   if (st != LB_OK) return st;
   lb_tensor *y;
   st = result_like(&y, s, LB__OP_add, "a", a, err);
@@ -56,7 +57,7 @@ lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const l
 }
 
 lb_status lb__op_add_to(lb__stream *s, lb_tensor *x, const lb_tensor *delta, lb_error *err) {
-  lb_status st = check_two(LB__OP_add, (lb__named){"x", x}, (lb__named){"delta", delta}, err);
+  lb_status st = check_two(s, LB__OP_add, (lb__named){"x", x}, (lb__named){"delta", delta}, err);
   if (st != LB_OK) return st;
   lb__add_args args = {.out = x, .a = x, .b = delta};
   return lb__run_add(&s->arena, &args, err);

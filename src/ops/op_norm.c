@@ -5,15 +5,15 @@
 static lb_status begin_norm(lb_tensor **y, lb__stream *s, lb__op op, const lb_tensor *x,
                             const lb_tensor *weight, const lb_tensor *bias, lb_error *err) {
   lb__named x_named = {"x", x}, weight_named = {"weight", weight}, bias_named = {"bias", bias};
-  lb_status st = lb__op_check_dtype(op, "x", x, LB_DTYPE_F32, err);
+  lb_status st = lb__op_check_dtype(op, "x", x, s->real, err);
   if (st != LB_OK) return st;
   if (x->rank == 0) return lb__op_fail(err, LB_E_SHAPE, op, "x", x, "want at least one extent");
   int64_t C = lb__tensor_row_length(x);
-  st = lb__op_check_vector(op, weight_named, x_named, C, err);
+  st = lb__op_check_vector(op, weight_named, x_named, s->real, C, err);
   if (st != LB_OK) return st;
-  st = lb__op_check_vector(op, bias_named, x_named, C, err);
+  st = lb__op_check_vector(op, bias_named, x_named, s->real, C, err);
   if (st != LB_OK) return st;
-  return lb__stream_tensor(y, s, LB_DTYPE_F32, x->rank, x->shape, err);
+  return lb__stream_tensor(y, s, s->real, x->rank, x->shape, err);
 }
 
 lb_status lb__op_rms_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,

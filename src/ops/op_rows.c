@@ -4,12 +4,12 @@
 lb_status lb__op_gather_rows(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                              const lb_tensor *rows, lb_error *err) {
   *out = NULL;
-  lb_status st = lb__op_check(LB__OP_gather_rows, "x", x, LB_DTYPE_F32, 2, err);
+  lb_status st = lb__op_check(LB__OP_gather_rows, "x", x, s->real, 2, err);
   if (st != LB_OK) return st;
   st = lb__op_check(LB__OP_gather_rows, "rows", rows, LB_DTYPE_I32, 1, err);
   if (st != LB_OK) return st;
   lb_tensor *y;
-  st = lb__stream_tensor(&y, s, LB_DTYPE_F32, 2, (int64_t[]){rows->shape[0], x->shape[1]}, err);
+  st = lb__stream_tensor(&y, s, s->real, 2, (int64_t[]){rows->shape[0], x->shape[1]}, err);
   if (st != LB_OK) return st;
   lb__gather_rows_args args = {.out = y, .x = x, .rows = rows};
   st = lb__run_gather_rows(&s->arena, &args, err);

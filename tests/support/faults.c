@@ -95,9 +95,9 @@ int fault_each_allocation(const fault_case *c) {
 }
 
 /* ---- system calls ---- */
-enum call { OPEN, READ, WRITE, FSYNC, CLOSE, RENAME, UNLINK, MKDIR, MMAP };
+enum call { OPEN, READ, WRITE, FSYNC, CLOSE, RENAME, UNLINK, MKDIR, MMAP, FTRUNCATE };
 static const char *const call_names[] = {"open",   "read",   "write", "fsync", "close",
-                                         "rename", "unlink", "mkdir", "mmap"};
+                                         "rename", "unlink", "mkdir", "mmap",  "ftruncate"};
 static struct {
   int calls, fail_at;
   bool forever, only_interruptible, cut_short;
@@ -173,8 +173,13 @@ static void *fault_mmap(size_t size, int fd) {
   return io_fails(MMAP) ? MAP_FAILED : lb__io_default()->mmap(size, fd);
 }
 
-static const lb__io faulty_io = {fault_open,   fault_read,   fault_write, fault_fsync, fault_close,
-                                 fault_rename, fault_unlink, fault_mkdir, fault_mmap};
+static int fault_ftruncate(int fd, off_t size) {
+  return io_fails(FTRUNCATE) ? -1 : lb__io_default()->ftruncate(fd, size);
+}
+
+static const lb__io faulty_io = {fault_open,  fault_read,     fault_write,  fault_fsync,
+                                 fault_close, fault_rename,   fault_unlink, fault_mkdir,
+                                 fault_mmap,  fault_ftruncate};
 
 static lb_status run_with_io(const fault_case *c, lb_error *err) {
   lb_status st;

@@ -167,6 +167,33 @@ static void test_scratch_is_given_back(void **state) {
   assert_true(used >= y->size_bytes && used < y->size_bytes + 1024);
 }
 
+/* A stream in double takes tensors in double, and computes in it whatever kernels are selected. */
+static void test_double(void **state) {
+  (void)state;
+  lb_tensor *y, *x = f32(2, 1, 2, 1), *wide = make(LB_DTYPE_F64, 2, 1, 2, 1);
+  REFUSES(LB_E_DTYPE, "linear: x [1,2] F64: want F32",
+          lb__op_linear(&stream, &y, wide, x, NULL, &err));
+  stream.real = LB_DTYPE_F64;
+  REFUSES(LB_E_DTYPE, "linear: x [1,2] F32: want F64",
+          lb__op_linear(&stream, &y, x, wide, NULL, &err));
+  REFUSES(LB_E_DTYPE, "add: b [1,2] F32: want F64", lb__op_add(&stream, &y, wide, x, &err));
+  REFUSES(LB_E_DTYPE, "linear: bias [1] F32: want F64",
+          lb__op_linear(&stream, &y, wide, wide, f32(1, 1, 1, 1), &err));
+  const double digits = 1.0 + 0x1p-40, one[] = {1.0, 0.0};
+  double *values = lb__tensor_data(wide), got;
+  values[0] = digits;
+  lb_tensor *w = make(LB_DTYPE_F64, 2, 1, 2, 1);
+  memcpy(lb__tensor_data(w), one, sizeof one);
+  assert_int_equal(lb__op_linear(&stream, &y, wide, w, NULL, &err), LB_OK);
+  assert_int_equal(y->dtype, LB_DTYPE_F64);
+  assert_int_equal(lb__tensor_read(y, 0, &got, sizeof got, &err), LB_OK);
+  assert_true(got == digits);
+  assert_int_equal(lb__op_linear(&stream, &y, w, wide, NULL, &err), LB_OK); /* weights too */
+  assert_int_equal(lb__tensor_read(y, 0, &got, sizeof got, &err), LB_OK);
+  assert_true(got == digits);
+  stream.real = LB_DTYPE_F32;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_linear),
@@ -177,6 +204,7 @@ int main(void) {
       cmocka_unit_test(test_elementwise),
       cmocka_unit_test(test_cast_and_transpose),
       cmocka_unit_test(test_scratch_is_given_back),
+      cmocka_unit_test(test_double),
   };
   return cmocka_run_group_tests(tests, begin, end);
 }
