@@ -26,6 +26,18 @@
  * 30 layers of float32 sums in another order; 7e-5 was seen in logsumexp */
 #define LB_TOL_GOLDEN_REAL     2e-3
 #define LB_TOL_GOLDEN_REAL_SUM 5e-3
+/* ---- golden/: gradients against PyTorch in double, of the largest gradient of a parameter ----
+ * Stored as float32 (6e-8 of each); what else differs is the order of sums in double. */
+#define LB_TOL_GOLDEN_GRADIENT_F64 2e-7
+/* PyTorch's own float32 gradients are off by up to 6.4e-6 (generate/gradients.py prints it). */
+#define LB_TOL_GOLDEN_GRADIENT_F32 2e-5
+
+/* ---- golden/: the optimizer ----
+ * 20 steps in float32 against PyTorch in double, relative to the largest; PyTorch's own float32 is
+ * off by up to 3e-7 (data/adamw.json). */
+#define LB_TOL_GOLDEN_ADAMW 1e-6
+/* Python's cosine against ours, relative to the peak rate: libm may differ in the last bit. */
+#define LB_TOL_GOLDEN_COSINE 4e-16
 
 /* ---- op/: tuned kernels (float32 sums) against reference kernels (sums in double) ----
  * An error is forgiven when
@@ -60,6 +72,10 @@ typedef struct lb_tolerance {
 #define LB_TOL_DIVERGENCE {2e-6, 2e-6}
 /* Squares in float32, sums of up to some hundred of them. */
 #define LB_TOL_MSE {1e-6, 3e-7}
+/* Exact squares, summed in double in another order. */
+#define LB_TOL_SUM_SQUARES {3e-12, 0}
+/* A handful of float32 roundings where the reference rounds once. */
+#define LB_TOL_ADAMW {3e-7, 3e-8}
 /* clang-format on */
 
 #endif

@@ -25,6 +25,7 @@ typedef struct lb__conversion {
   bool to_gguf;
   lb__checkpoint *source;
   lb__model_config config;
+  const lb_model *live; /* weights come from this model's memory; NULL: from the source */
   lb__moved_weight *weights;
   lb__tensor_decl *decls; /* of weights, and of rope_freqs.weight after them */
   size_t n, done;
@@ -34,6 +35,11 @@ typedef struct lb__conversion {
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err);
 /* lb__fill_fn: the bytes of weight `index`, a few rows at a time. ctx is the conversion. */
 lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error *err);
+/* `wide` [n, cols] F32 plus m->offset, cast to m->dtype, into the sink. */
+lb_status lb__pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *sink, lb_error *err);
+/* The same of a weight of c->live, as its folder stores it (convert_live.c). */
+lb_status lb__pour_live(const lb__conversion *c, const lb__moved_weight *m, lb__sink *sink,
+                        lb_error *err);
 /* The dtype most of the source's matrices have. */
 lb_dtype lb__conversion_source_dtype(const lb__conversion *c);
 

@@ -123,9 +123,7 @@ static lb_status pour_raw(const lb__moved_weight *m, lb__sink *sink, lb_error *e
   return st;
 }
 
-/* `wide` [n, cols] F32 plus the offset, cast to the target's dtype, into the sink. */
-static lb_status pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *sink,
-                           lb_error *err) {
+lb_status lb__pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *sink, lb_error *err) {
   size_t n = (size_t)lb__tensor_elements(wide);
   float *values = lb__alloc_array(n, sizeof *values);
   lb_tensor narrow = {0};
@@ -173,7 +171,7 @@ static lb_status pour_rows(const lb__moved_weight *m, lb__sink *sink, lb_error *
   for (int64_t begin = 0; begin < n_rows && st == LB_OK; begin += step) {
     lb_tensor wide = {0};
     st = widen_rows(&wide, m, begin, n_rows - begin < step ? n_rows - begin : step, err);
-    if (st == LB_OK) st = pour_wide(m, &wide, sink, err);
+    if (st == LB_OK) st = lb__pour_wide(m, &wide, sink, err);
     lb__tensor_deinit(&wide);
   }
   return st;
@@ -186,7 +184,7 @@ static lb_status pour_transposed(const lb__moved_weight *m, lb__sink *sink, lb_e
   lb_status st = widen_rows(&wide, m, 0, t->shape[0], err);
   if (st == LB_OK) st = lb__tensor_init(&turned, LB_DTYPE_F32, 2, shape, err);
   if (st == LB_OK) st = lb__op_transpose(&turned, &wide, err);
-  if (st == LB_OK) st = pour_wide(m, &turned, sink, err);
+  if (st == LB_OK) st = lb__pour_wide(m, &turned, sink, err);
   lb__tensor_deinit(&wide);
   lb__tensor_deinit(&turned);
   return st;
@@ -198,7 +196,9 @@ lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error 
   lb_status st;
   if (c->options->cancel != NULL && *c->options->cancel != 0)
     return lb__fail(err, LB_E_CANCELLED, "%s: stopped", c->to);
-  if (m->transpose)
+  if (c->live != NULL)
+    st = lb__pour_live(c, m, sink, err);
+  else if (m->transpose)
     st = pour_transposed(m, sink, err);
   else if (m->dtype == m->from.stored->dtype && m->offset == 0.0f)
     st = pour_raw(m, sink, err);

@@ -97,7 +97,7 @@ static void run_divergence(const op_case *c, const lb__kernel_table *table, op_r
 static void run_mse(const op_case *c, const lb__kernel_table *table, op_result *result) {
   lb_tensor x = floats(2, c->p[0], c->p[1], 1), target = floats(2, c->p[0], c->p[1], 1);
   lb_tensor dx = floats(2, c->p[0], c->p[1], 1), losses = make(LB_DTYPE_F64, 1, c->p[0], 1, 1);
-  lb__mse_args args = {c->p[3] ? NULL : &losses, c->p[2] ? NULL : &dx, &x, &target, 0.5};
+  lb__mse_args args = {c->p[3] ? NULL : &losses, c->p[2] ? NULL : &dx, &x, &target, 30.0};
   RUN(mse, args);
   if (!c->p[3]) keep_doubles(result, &losses);
   keep_floats(result, &dx);
