@@ -12,6 +12,7 @@ typedef struct head {
   lb_tensor *dhidden;                       /* [M,C] in the arena; NULL: not wanted */
   lb_tensor dweight;                        /* first `vocab` rows of the weight's gradient */
   bool wants_dweight;
+  lb__compute compute;
   int64_t M;
 } head;
 
@@ -101,7 +102,7 @@ static lb_status add_gradients(const head *h, const chunk *c, lb_error *err) {
                               .dout = c->student,
                               .x = &x,
                               .weight = &h->student_weight,
-                              .compute = h->s->compute};
+                              .compute = h->compute};
   return lb__run_linear_bwd(&h->s->arena, &args, err);
 }
 
@@ -206,6 +207,8 @@ lb_status lb__fused_head(lb__stream *s, lb__fused_head_sums *sums, const lb__fus
   lb_status st = check_args(s, args, err);
   if (st != LB_OK) return st;
   head h = {.s = s, .args = args, .M = args->student.hidden->shape[0]};
+  /* in double nothing is rounded */
+  h.compute = s->real == LB_DTYPE_F64 ? LB__COMPUTE_F32 : s->compute;
   h.student_weight = lb__tensor_rows(args->student.weight, 0, args->vocab);
   if (args->teacher != NULL)
     h.teacher_weight = lb__tensor_rows(args->teacher->weight, 0, args->vocab);
