@@ -26,6 +26,18 @@
  * 30 layers of float32 sums in another order; 7e-5 was seen in logsumexp */
 #define LB_TOL_GOLDEN_REAL     2e-3
 #define LB_TOL_GOLDEN_REAL_SUM 5e-3
+/* ---- golden/: gradients against PyTorch in double, of the largest gradient of a parameter ----
+ * Stored as float32 (6e-8 of each); what else differs is the order of sums in double. */
+#define LB_TOL_GOLDEN_GRADIENT_F64 2e-7
+/* PyTorch's own float32 gradients are off by up to 6.4e-6 (generate/gradients.py prints it). */
+#define LB_TOL_GOLDEN_GRADIENT_F32 2e-5
+
+/* ---- golden/: the optimizer ----
+ * 20 steps in float32 against PyTorch in double, relative to the largest; PyTorch's own float32 is
+ * off by up to 3e-7 (data/adamw.json). */
+#define LB_TOL_GOLDEN_ADAMW 1e-6
+/* Python's cosine against ours, relative to the peak rate: libm may differ in the last bit. */
+#define LB_TOL_GOLDEN_COSINE 4e-16
 
 /* ---- op/: tuned kernels (float32 sums) against reference kernels (sums in double) ----
  * An error is forgiven when
@@ -53,8 +65,37 @@ typedef struct lb_tolerance {
 #define LB_TOL_ACT {1e-5, 1e-16}
 /* Scores in float32 (rounding times |score|), exp, a weighted mean. */
 #define LB_TOL_ATTENTION {0, 2e-6}
+/* p made again from a float32 logsumexp, then two more products and sums over all queries. */
+#define LB_TOL_ATTENTION_BWD {0, 4e-6}
+/* One product with 1 / (1 - p) rounded to float32. */
+#define LB_TOL_DROPOUT {2.5e-7, 0}
+/* Scores in float32; a KL is the difference of logarithms near each other. */
+#define LB_TOL_RELATION {0, 4e-6}
 /* logsumexp: float32 terms summed in double over stretches; ids and logits are copies. */
 #define LB_TOL_LOGSUMEXP {1.5e-7, 0}
+/* Log-probabilities in float32 (rounding times |logit|), exp, products; sums in double. The largest
+ * of a result is a loss or a fact, a gradient is at most 1. */
+#define LB_TOL_DIVERGENCE {2e-6, 2e-6}
+/* Squares in float32, sums of up to some hundred of them. */
+#define LB_TOL_MSE {1e-6, 3e-7}
+/* Exact squares, summed in double in another order. */
+#define LB_TOL_SUM_SQUARES {3e-12, 0}
+/* A handful of float32 roundings where the reference rounds once. */
+#define LB_TOL_ADAMW {3e-7, 3e-8}
+/* Two sums of up to some thousand products, added to what was there. */
+#define LB_TOL_LINEAR_BWD {0, 2.5e-6}
+/* Means over the row as in the forward; weights: sums over rows in float32. */
+#define LB_TOL_NORM_BWD {1e-6, 1e-6}
+/* Derivatives of activations are sums of terms of size 1 that may cancel. */
+#define LB_TOL_ACT_BWD {1e-6, 1e-7}
+/* One product, one sum: the rounding of either. */
+#define LB_TOL_ADD {2e-7, 1e-7}
+/* As many of those as an id has tokens. */
+#define LB_TOL_EMBED_BWD {1e-6, 1e-6}
 /* clang-format on */
+
+/* ---- op/: gradients in double against central differences with h = 1e-5 ----
+ * The difference itself is off by h^2 / 6 of the third derivative and 1e-11 of rounding. */
+#define LB_TOL_GRADIENT 1e-6
 
 #endif

@@ -175,10 +175,12 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);
     lb__attention_select_avx512(table);
+    lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
     lb__rows_select_avx2();
     lb__elementwise_select_avx2(table);
     lb__attention_select_avx2(table);
+    lb__optimizer_select_avx2(table);
   }
 #endif
 }
@@ -210,6 +212,7 @@ static void install(void) {
   unsigned use;
   parse_list(&use, getenv("LIMBECK_KERNELS"), &list_error);
   lb__kernels_register(select_kernels);
+  lb__kernels_register_exact(lb__ref_fill);
 }
 
 lb_status lb__kernels_install(lb_error *err) {

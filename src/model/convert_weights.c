@@ -68,7 +68,8 @@ static lb_status add_weight(lb__conversion *c, const char *prefix, lb__weight w,
                             lb_error *err) {
   lb__moved_weight *m = &c->weights[c->n];
   *m = (lb__moved_weight){.weight = w, .layer = layer};
-  lb_status st = lb__weight_find(&m->from, c->source, &c->config, prefix, w, layer, err);
+  int64_t from = c->layers != NULL && w >= LB__FIRST_LAYER_WEIGHT ? c->layers[layer] : layer;
+  lb_status st = lb__weight_find(&m->from, c->source, &c->config, prefix, w, from, err);
   if (st != LB_OK || m->from.stored == NULL) return st;
   set_form(c, m);
   set_name(c, m);
@@ -87,14 +88,15 @@ static void declare(lb__conversion *c, size_t i, lb_dtype source_dtype) {
 
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err) {
   const char *prefix = lb__model_hf_prefix(c->source, c->config.family->names);
-  size_t most = LB__FIRST_LAYER_WEIGHT + (size_t)c->config.n_layers * LB__N_LAYER_WEIGHTS;
+  int64_t n_layers = c->layers != NULL ? c->n_chosen : c->config.n_layers;
+  size_t most = LB__FIRST_LAYER_WEIGHT + (size_t)n_layers * LB__N_LAYER_WEIGHTS;
   c->weights = lb__alloc_array(most, sizeof *c->weights);
   c->decls = lb__alloc_array(most + 1, sizeof *c->decls);
   if (c->weights == NULL || c->decls == NULL) return lb__fail_nomem(err, "the list of weights");
   lb_status st = LB_OK;
   for (lb__weight w = 0; w < LB__FIRST_LAYER_WEIGHT && st == LB_OK; w++)
     st = add_weight(c, prefix, w, 0, err);
-  for (int64_t layer = 0; layer < c->config.n_layers; layer++)
+  for (int64_t layer = 0; layer < n_layers; layer++)
     for (lb__weight w = LB__FIRST_LAYER_WEIGHT; w < LB__N_WEIGHTS && st == LB_OK; w++)
       st = add_weight(c, prefix, w, layer, err);
   lb_dtype source_dtype = lb__conversion_source_dtype(c);
@@ -123,9 +125,7 @@ static lb_status pour_raw(const lb__moved_weight *m, lb__sink *sink, lb_error *e
   return st;
 }
 
-/* `wide` [n, cols] F32 plus the offset, cast to the target's dtype, into the sink. */
-static lb_status pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *sink,
-                           lb_error *err) {
+lb_status lb__pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *sink, lb_error *err) {
   size_t n = (size_t)lb__tensor_elements(wide);
   float *values = lb__alloc_array(n, sizeof *values);
   lb_tensor narrow = {0};
@@ -173,7 +173,7 @@ static lb_status pour_rows(const lb__moved_weight *m, lb__sink *sink, lb_error *
   for (int64_t begin = 0; begin < n_rows && st == LB_OK; begin += step) {
     lb_tensor wide = {0};
     st = widen_rows(&wide, m, begin, n_rows - begin < step ? n_rows - begin : step, err);
-    if (st == LB_OK) st = pour_wide(m, &wide, sink, err);
+    if (st == LB_OK) st = lb__pour_wide(m, &wide, sink, err);
     lb__tensor_deinit(&wide);
   }
   return st;
@@ -186,7 +186,7 @@ static lb_status pour_transposed(const lb__moved_weight *m, lb__sink *sink, lb_e
   lb_status st = widen_rows(&wide, m, 0, t->shape[0], err);
   if (st == LB_OK) st = lb__tensor_init(&turned, LB_DTYPE_F32, 2, shape, err);
   if (st == LB_OK) st = lb__op_transpose(&turned, &wide, err);
-  if (st == LB_OK) st = pour_wide(m, &turned, sink, err);
+  if (st == LB_OK) st = lb__pour_wide(m, &turned, sink, err);
   lb__tensor_deinit(&wide);
   lb__tensor_deinit(&turned);
   return st;
@@ -198,7 +198,9 @@ lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error 
   lb_status st;
   if (c->options->cancel != NULL && *c->options->cancel != 0)
     return lb__fail(err, LB_E_CANCELLED, "%s: stopped", c->to);
-  if (m->transpose)
+  if (c->live != NULL)
+    st = lb__pour_live(c, m, sink, err);
+  else if (m->transpose)
     st = pour_transposed(m, sink, err);
   else if (m->dtype == m->from.stored->dtype && m->offset == 0.0f)
     st = pour_raw(m, sink, err);

@@ -12,6 +12,7 @@ typedef struct pass { /* what every layer needs */
   lb_model *m;
   lb__stream *s;
   const lb__batch *batch;
+  const lb__pass_options *options;
   lb_tensor *positions, *cu_seqlens;       /* [N], [n_docs+1] */
   lb_tensor *slots, *page_table, *kv_lens; /* NULL without a cache */
   int64_t layer;
@@ -30,6 +31,25 @@ static lb_status norm(const pass *p, lb_tensor **out, const lb_tensor *x, lb__we
   return lb__op_rms_norm(p->s, out, x, weight(p, scale), c->norm_eps, c->norm_offset, p->err);
 }
 
+/* Places that draw: the embedding, then three of each layer. */
+typedef enum place { PLACE_ATTENTION, PLACE_ATTENTION_OUT, PLACE_MLP_OUT, N_PLACES } place;
+
+static lb__dropout draw(const pass *p, float probability, uint32_t site) {
+  const lb__pass_options *o = p->options;
+  return (lb__dropout){.p = o->use_dropout ? probability : 0.0f,
+                       .seed = o->dropout_seed,
+                       .step = o->dropout_step,
+                       .site = site};
+}
+
+static lb__dropout draw_at(const pass *p, float probability, place where) {
+  return draw(p, probability, 1 + (uint32_t)p->layer * N_PLACES + (uint32_t)where);
+}
+
+static lb_status drop(const pass *p, lb_tensor **x, lb__dropout d) {
+  return d.p > 0.0f ? lb__op_dropout(p->s, x, *x, d, p->err) : LB_OK;
+}
+
 static lb_status linear(const pass *p, lb_tensor **out, const lb_tensor *x, lb__weight w,
                         lb__weight bias) {
   return lb__op_linear(p->s, out, x, weight(p, w), weight(p, bias), p->err);
@@ -41,8 +61,9 @@ static lb_status project_heads(const pass *p, lb_tensor **out, const lb_tensor *
   const lb__model_config *c = &p->m->config;
   lb_status st = linear(p, out, x, w, bias);
   if (st != LB_OK) return st;
-  **out = lb__tensor_reshape(*out, 3, (int64_t[]){p->batch->n_tokens, heads, c->head_dim});
-  if (!c->family->qk_norm || w == LB__W_V) return LB_OK;
+  st = lb__op_reshape(p->s, out, *out, 3, (int64_t[]){p->batch->n_tokens, heads, c->head_dim},
+                      p->err);
+  if (st != LB_OK || !c->family->qk_norm || w == LB__W_V) return st;
   return lb__op_rms_norm(p->s, out, *out, weight(p, head_norm), c->norm_eps, c->norm_offset,
                          p->err);
 }
@@ -67,7 +88,8 @@ static lb_status attend(const pass *p, lb_tensor **out, const lb_tensor *q, cons
                           .cu_seqlens = p->cu_seqlens,
                           .window = c->is_sliding[p->layer] ? c->sliding_window : 0,
                           .scale = c->attention_scale,
-                          .softcap = c->attention_softcap};
+                          .softcap = c->attention_softcap,
+                          .dropout = draw_at(p, c->attention_dropout, PLACE_ATTENTION)};
   if (c->scale_by_layer) a.scale /= (float)(p->layer + 1);
   if (cache != NULL) {
     lb_tensor *keys = &cache->keys[p->layer], *values = &cache->values[p->layer];
@@ -77,6 +99,12 @@ static lb_status attend(const pass *p, lb_tensor **out, const lb_tensor *q, cons
     a.page_table = p->page_table, a.kv_lens = p->kv_lens, a.page_size = cache->page_size;
   }
   return lb__op_attention(p->s, out, a, p->err);
+}
+
+static void tap_attention(const pass *p, lb_tensor *q, lb_tensor *k, lb_tensor *v) {
+  lb__taps *t = p->options->taps;
+  for (size_t i = 0; t != NULL && i < t->n_attention; i++)
+    if (t->attention_layers[i] == p->layer) t->q[i] = q, t->k[i] = k, t->v[i] = v;
 }
 
 static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
@@ -89,9 +117,11 @@ static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
   if (st == LB_OK) st = rotate(p, q, k);
   if (st == LB_OK) st = attend(p, &h, q, k, v);
   if (st != LB_OK) return st;
-  lb_tensor joined =
-      lb__tensor_reshape(h, 2, (int64_t[]){p->batch->n_tokens, c->n_heads * c->head_dim});
-  st = linear(p, out, &joined, LB__W_O, LB__W_O_BIAS);
+  tap_attention(p, q, k, v);
+  int64_t joined[2] = {p->batch->n_tokens, c->n_heads * c->head_dim};
+  st = lb__op_reshape(p->s, &h, h, 2, joined, p->err);
+  if (st == LB_OK) st = linear(p, out, h, LB__W_O, LB__W_O_BIAS);
+  if (st == LB_OK) st = drop(p, out, draw_at(p, c->residual_dropout, PLACE_ATTENTION_OUT));
   if (st != LB_OK || !c->family->sandwich_norms) return st;
   return norm(p, out, *out, LB__W_POST_ATTN_NORM, LB__W_POST_ATTN_NORM);
 }
@@ -108,18 +138,64 @@ static lb_status mlp(const pass *p, lb_tensor **out, const lb_tensor *x) {
     st = lb__op_act(p->s, &up, up, c->activation, p->err);
   }
   if (st == LB_OK) st = linear(p, out, up, LB__W_DOWN, LB__W_DOWN_BIAS);
+  if (st == LB_OK) st = drop(p, out, draw_at(p, c->residual_dropout, PLACE_MLP_OUT));
   if (st != LB_OK || !c->family->sandwich_norms) return st;
   return norm(p, out, *out, LB__W_POST_MLP_NORM, LB__W_POST_MLP_NORM);
 }
 
-/* x += part(x); what `part` allocated is given back. */
-static lb_status residual(const pass *p, lb_tensor *x,
+static bool is_tapped(const pass *p) {
+  const lb__taps *t = p->options->taps;
+  for (size_t i = 0; t != NULL && i < t->n_attention; i++)
+    if (t->attention_layers[i] == p->layer) return true;
+  return false;
+}
+
+/* x + part(x). Where nothing will walk back, in place, and what `part` allocated is given back. */
+static lb_status residual(const pass *p, lb_tensor **x,
                           lb_status (*part)(const pass *, lb_tensor **, const lb_tensor *)) {
   lb_tensor *delta;
   lb__arena_mark mark = lb__arena_get_mark(&p->s->arena);
-  lb_status st = part(p, &delta, x);
-  if (st == LB_OK) st = lb__op_add_to(p->s, x, delta, p->err);
-  lb__arena_release(&p->s->arena, mark);
+  lb_status st = part(p, &delta, *x);
+  if (p->s->tape != NULL) return st == LB_OK ? lb__op_add(p->s, x, *x, delta, p->err) : st;
+  if (st == LB_OK) st = lb__op_add_to(p->s, *x, delta, p->err);
+  if (!is_tapped(p)) lb__arena_release(&p->s->arena, mark);
+  return st;
+}
+
+static lb_status run_layer(const pass *p, lb_tensor **x) {
+  lb_status st = residual(p, x, attention);
+  return st == LB_OK ? residual(p, x, mlp) : st;
+}
+
+/* A layer as a segment that may run twice: it must leave its input alone. */
+static lb_status layer_again(lb__stream *s, lb_tensor **out, const lb_tensor *x, void *ctx,
+                             lb_error *err) {
+  pass p = *(const pass *)ctx;
+  lb_tensor *own;
+  p.err = err;
+  lb_status st = s->tape != NULL ? lb__op_reshape(s, &own, x, x->rank, x->shape, err)
+                                 : lb__op_scale(s, &own, x, 1.0f, err);
+  if (st == LB_OK) st = run_layer(&p, &own);
+  if (st == LB_OK) *out = own;
+  return st;
+}
+
+static lb_status layer(const pass *p, lb_tensor **x) {
+  bool twice = p->options->gradient_checkpointing && p->s->tape != NULL && !is_tapped(p);
+  if (!twice) return run_layer(p, x);
+  return lb__tape_checkpoint(p->s, x, *x, layer_again, p, sizeof *p, p->err);
+}
+
+/* hidden_states[n]: 0 is the embedding, n what layer n - 1 left. */
+static lb_status tap_hidden(const pass *p, lb_tensor *x, int64_t n) {
+  lb__taps *t = p->options->taps;
+  lb_status st = LB_OK;
+  for (size_t i = 0; t != NULL && i < t->n_hidden && st == LB_OK; i++) {
+    if (t->hidden_layers[i] != n) continue;
+    bool is_kept = p->s->tape != NULL || n == p->m->config.n_layers;
+    t->hidden[i] = x;
+    if (!is_kept) st = lb__op_scale(p->s, &t->hidden[i], x, 1.0f, p->err); /* x will be added to */
+  }
   return st;
 }
 
@@ -134,6 +210,19 @@ static lb_status check_batch(const lb_model *m, const lb__batch *b, lb_error *er
       return lb__fail(err, LB_E_ARG, "position %d: the model's context has %lld", b->positions[i],
                       (long long)m->config.max_positions);
   }
+  return LB_OK;
+}
+
+static lb_status check_taps(const lb_model *m, const lb__taps *t, lb_error *err) {
+  int64_t n = m->config.n_layers;
+  for (size_t i = 0; t != NULL && i < t->n_hidden; i++)
+    if (t->hidden_layers[i] < 0 || t->hidden_layers[i] > n)
+      return lb__fail(err, LB_E_ARG, "%s: hidden state %lld: the model has 0 (embeddings) to %lld",
+                      m->info.path, (long long)t->hidden_layers[i], (long long)n);
+  for (size_t i = 0; t != NULL && i < t->n_attention; i++)
+    if (t->attention_layers[i] < 0 || t->attention_layers[i] >= n)
+      return lb__fail(err, LB_E_ARG, "%s: attention of layer %lld: the model has layers 0 to %lld",
+                      m->info.path, (long long)t->attention_layers[i], (long long)n - 1);
   return LB_OK;
 }
 
@@ -152,43 +241,64 @@ static lb_status make_indices(pass *p) {
   return st;
 }
 
+static lb_status add_places(const pass *p, lb_tensor **x, const lb_tensor *places) {
+  if (p->s->tape != NULL) return lb__op_add(p->s, x, *x, places, p->err);
+  return lb__op_add_to(p->s, *x, places, p->err);
+}
+
 static lb_status embed(const pass *p, lb_tensor **x) {
   lb_tensor *ids, *places;
   lb_status st = lb__stream_i32(&ids, p->s, p->batch->ids, p->batch->n_tokens, p->err);
   if (st == LB_OK)
     st = lb__op_embed(p->s, x, ids, weight(p, LB__W_TOKEN_EMBED), p->m->config.embed_scale, p->err);
-  if (st != LB_OK || !p->m->config.family->learned_positions) return st;
-  st = lb__op_embed(p->s, &places, p->positions, weight(p, LB__W_POSITION_EMBED), 1.0f, p->err);
-  return st == LB_OK ? lb__op_add_to(p->s, *x, places, p->err) : st;
+  if (st == LB_OK && p->m->config.family->learned_positions) {
+    st = lb__op_embed(p->s, &places, p->positions, weight(p, LB__W_POSITION_EMBED), 1.0f, p->err);
+    if (st == LB_OK) st = add_places(p, x, places);
+  }
+  return st == LB_OK ? drop(p, x, draw(p, p->m->config.embed_dropout, 0)) : st;
 }
 
 void lb__model_stream_init(lb__stream *s, const lb_model *model) {
   lb__stream_init(s, lb__device_cpu());
   s->compute = model->options.precision == LB_PRECISION_BF16 ? LB__COMPUTE_BF16 : LB__COMPUTE_F32;
+  if (model->trainable != NULL) s->real = lb__model_weight(model, LB__W_FINAL_NORM, 0)->dtype;
+}
+
+lb_status lb__model_pass(lb_tensor **hidden, lb_model *model, lb__stream *s, const lb__batch *batch,
+                         const lb__pass_options *options, lb_error *err) {
+  lb_tensor *x;
+  pass p = {.m = model, .s = s, .batch = batch, .options = options, .err = err};
+  int64_t n_layers = model->config.n_layers;
+  *hidden = NULL;
+  lb_status st = check_batch(model, batch, err);
+  if (st == LB_OK) st = check_taps(model, options->taps, err);
+  if (st == LB_OK) st = make_indices(&p);
+  if (st == LB_OK) st = embed(&p, &x);
+  for (; p.layer < n_layers && st == LB_OK; p.layer++) {
+    st = tap_hidden(&p, x, p.layer);
+    if (st == LB_OK) st = layer(&p, &x);
+  }
+  if (st == LB_OK) st = norm(&p, hidden, x, LB__W_FINAL_NORM, LB__W_FINAL_NORM_BIAS);
+  return st == LB_OK ? tap_hidden(&p, *hidden, n_layers) : st;
 }
 
 lb_status lb__model_hidden(lb_tensor **hidden, lb_model *model, lb__stream *s,
                            const lb__batch *batch, lb_error *err) {
-  lb_tensor *x;
-  pass p = {.m = model, .s = s, .batch = batch, .err = err};
-  *hidden = NULL;
-  lb_status st = check_batch(model, batch, err);
-  if (st == LB_OK) st = make_indices(&p);
-  if (st == LB_OK) st = embed(&p, &x);
-  for (; p.layer < model->config.n_layers && st == LB_OK; p.layer++) {
-    st = residual(&p, x, attention);
-    if (st == LB_OK) st = residual(&p, x, mlp);
-  }
-  return st == LB_OK ? norm(&p, hidden, x, LB__W_FINAL_NORM, LB__W_FINAL_NORM_BIAS) : st;
+  static const lb__pass_options plain = {0};
+  return lb__model_pass(hidden, model, s, batch, &plain, err);
+}
+
+const lb_tensor *lb__model_head(const lb_model *model, float *softcap) {
+  const lb_tensor *head = lb__model_weight(model, LB__W_LM_HEAD, 0);
+  *softcap = model->config.final_softcap;
+  return head != NULL ? head : lb__model_weight(model, LB__W_TOKEN_EMBED, 0);
 }
 
 lb_status lb__model_logits(lb_tensor **logits, lb_model *model, lb__stream *s,
                            const lb_tensor *hidden, lb_error *err) {
-  const lb_tensor *head = lb__model_weight(model, LB__W_LM_HEAD, 0);
-  if (head == NULL) head = lb__model_weight(model, LB__W_TOKEN_EMBED, 0);
-  lb_status st = lb__op_linear(s, logits, hidden, head, NULL, err);
-  if (st != LB_OK || model->config.final_softcap == 0.0f) return st;
-  return lb__op_softcap(s, logits, *logits, model->config.final_softcap, err);
+  float softcap;
+  lb_status st = lb__op_linear(s, logits, hidden, lb__model_head(model, &softcap), NULL, err);
+  return st == LB_OK && softcap != 0.0f ? lb__op_softcap(s, logits, *logits, softcap, err) : st;
 }
 
 lb_status lb__model_pick(lb_tensor **out, lb__stream *s, const lb_tensor *hidden,

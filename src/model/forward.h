@@ -5,7 +5,9 @@
 
 #include <limbeck/model.h>
 
-#include "tensor/stream.h"
+#include "tensor/tape.h"
+
+#include "taps.h"
 
 /* Where the keys and values of earlier tokens lie. The cache's owner (generate/kv_cache.h) fills
  * this in for one batch; host arrays, copied during the call. */
@@ -31,6 +33,21 @@ typedef struct lb__batch {
  * @error LB_E_ARG when an id or position is outside the model's range, LB_E_NOMEM */
 lb_status lb__model_hidden(lb_tensor **hidden, lb_model *model, lb__stream *s,
                            const lb__batch *batch, lb_error *err);
+
+/* What training adds to a pass; zeroed: nothing. */
+typedef struct lb__pass_options {
+  lb__taps *taps;                      /* also hand these out */
+  bool use_dropout;                    /* the config's embedding, residual and attention dropout */
+  uint64_t dropout_seed, dropout_step; /* a pass of the same numbers draws the same */
+  bool gradient_checkpointing; /* keep only the layers' inputs; compute the rest again in backward.
+                                  Layers whose attention is tapped are kept whole */
+} lb__pass_options;
+/* As lb__model_hidden. While the stream records and the model is trainable, the pass can be walked
+ * backwards; with gradient_checkpointing, batch and options must be there until then. @error also LB_E_ARG when a tap names a layer that is not there */
+lb_status lb__model_pass(lb_tensor **hidden, lb_model *model, lb__stream *s, const lb__batch *batch,
+                         const lb__pass_options *options, lb_error *err);
+/* The head's weight: lm_head, or the embedding it is tied to. Borrowed. */
+const lb_tensor *lb__model_head(const lb_model *model, float *softcap);
 
 /* logits [M, V] F32 = head(hidden [M, C]), with the family's soft cap. */
 lb_status lb__model_logits(lb_tensor **logits, lb_model *model, lb__stream *s,

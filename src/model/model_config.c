@@ -177,6 +177,27 @@ static lb_status read_attention(lb__model_config *c, const json_t *j, const char
   return st;
 }
 
+static lb_status read_dropout(lb__model_config *c, const json_t *j, const char *name,
+                              lb_error *err) {
+  struct {
+    const char *key;
+    float *into;
+  } keys[] = {{"embd_pdrop", &c->embed_dropout},
+              {"resid_pdrop", &c->residual_dropout},
+              {c->family->keys == LB__KEYS_GPT2 ? "attn_pdrop" : "attention_dropout",
+               &c->attention_dropout}};
+  for (size_t i = c->family->keys == LB__KEYS_GPT2 ? 0 : 2; i < 3; i++) {
+    double p = c->family->keys == LB__KEYS_GPT2 ? 0.1 : 0.0; /* Transformers' defaults */
+    lb_status st = lb__json_get_real(&p, j, keys[i].key, false, name, err);
+    if (st != LB_OK) return st;
+    if (!(p >= 0.0 && p < 1.0))
+      return lb__fail(err, LB_E_FORMAT, "%s: key '%s': want a number in [0, 1), found %g", name,
+                      keys[i].key, p);
+    *keys[i].into = (float)p;
+  }
+  return LB_OK;
+}
+
 /* layer_types: ["sliding_attention", "full_attention", ...] */
 static lb_status read_layer_types(lb__model_config *c, const json_t *types, const char *name,
                                   lb_error *err) {
@@ -283,6 +304,7 @@ static lb_status read_hf(lb__model_config *c, json_t *root, const char *name, lb
   if (st == LB_OK) st = read_activation(c, j, name, err);
   if (st == LB_OK) st = read_switches(c, j, name, err);
   if (st == LB_OK) st = read_attention(c, j, name, err);
+  if (st == LB_OK) st = read_dropout(c, j, name, err);
   if (st == LB_OK) st = lb__model_config_check(c, name, err);
   if (st == LB_OK) st = lb__model_config_windows(c, err);
   if (st == LB_OK) st = read_windows(c, j, name, err);

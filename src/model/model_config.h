@@ -100,6 +100,7 @@ typedef struct lb__model_config {
       max_positions, sliding_window;
   float norm_eps, norm_offset, embed_scale, attention_softcap, final_softcap;
   float attention_scale;
+  float embed_dropout, residual_dropout, attention_dropout; /* of training, where asked for */
   bool scale_by_layer; /* gpt2's scale_attn_by_inverse_layer_idx */
   bool qkv_bias, o_bias, mlp_bias, tied;
   lb__act_kind activation;

@@ -6,6 +6,8 @@
 #include "forward.h"
 #include "model_config.h"
 
+typedef struct lb__trainable lb__trainable; /* trainable.c */
+
 struct lb_model {
   lb__checkpoint *checkpoint;
   lb__model_config config;
@@ -16,6 +18,7 @@ struct lb_model {
   float rope_magnitude, rope_sliding_magnitude;
   lb_model_info info;
   lb_sampling_defaults sampling;
+  lb__trainable *trainable; /* NULL: the weights are as stored */
 };
 
 enum { LB__N_LAYER_WEIGHTS = LB__N_WEIGHTS - LB__FIRST_LAYER_WEIGHT };
@@ -29,6 +32,11 @@ static inline const lb_tensor *lb__model_weight(const lb_model *m, lb__weight w,
   const lb_tensor *t = lb__model_slot(m, w, layer);
   return t->size_bytes > 0 ? t : NULL;
 }
+
+void lb__trainable_free(lb__trainable *t); /* accepts NULL and half-built */
+/* What a weight is called in the folders that we write. Returns text. */
+const char *lb__parameter_name(char text[LB__WEIGHT_NAME_SIZE], const lb_model *m, lb__weight w,
+                               int64_t layer);
 
 /* Fills every slot from the checkpoint, checked against the config (model_weights.c). */
 lb_status lb__model_load_weights(lb_model *m, lb_error *err);

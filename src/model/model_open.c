@@ -18,6 +18,7 @@ void lb_model_free(lb_model *m) {
   lb__free(m->layers);
   lb__tensor_deinit(&m->inv_freq);
   lb__tensor_deinit(&m->inv_freq_sliding);
+  lb__trainable_free(m->trainable);
   lb__model_config_deinit(&m->config);
   lb__checkpoint_close(m->checkpoint);
   lb__free(m);

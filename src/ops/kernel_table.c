@@ -23,12 +23,13 @@ const char *lb__op_text(lb__op op) {
   return known(op) ? ops[op].text : "?";
 }
 
-static lb__kernel_table table;
-static lb__kernel_select_fn *registered;
+static lb__kernel_table table, exact;
+static lb__kernel_select_fn *registered, *registered_exact;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void select_kernels(void) {
   if (registered != NULL) registered(&table);
+  if (registered_exact != NULL) registered_exact(&exact);
 }
 
 const lb__kernel_table *lb__kernels(void) {
@@ -36,6 +37,15 @@ const lb__kernel_table *lb__kernels(void) {
   return &table;
 }
 
+const lb__kernel_table *lb__kernels_exact(void) {
+  pthread_once(&once, select_kernels);
+  return &exact;
+}
+
 void lb__kernels_register(lb__kernel_select_fn *select) {
   registered = select;
+}
+
+void lb__kernels_register_exact(lb__kernel_select_fn *select) {
+  registered_exact = select;
 }

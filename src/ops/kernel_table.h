@@ -23,9 +23,12 @@ typedef struct lb__kernel_table {
 /* The table in use. Selected on first use by the function the kernels room registered; a program
  * that links no kernels gets an empty one. */
 const lb__kernel_table *lb__kernels(void);
+/* The table for tensors in double: the reference kernels, whatever else is selected. */
+const lb__kernel_table *lb__kernels_exact(void);
 
-/* Called once, before any op, by kernels/: fills the table. */
+/* Called once, before any op, by kernels/: each fills its table. */
 typedef void lb__kernel_select_fn(lb__kernel_table *table);
 void lb__kernels_register(lb__kernel_select_fn *select);
+void lb__kernels_register_exact(lb__kernel_select_fn *select);
 
 #endif

@@ -28,14 +28,20 @@ lb_status lb__op_check_rank(lb__op op, const char *name, const lb_tensor *t, int
 lb_status lb__op_check(lb__op op, const char *name, const lb_tensor *t, lb_dtype dtype, int rank,
                        lb_error *err);
 lb_status lb__op_check_same(lb__op op, lb__named a, lb__named b, lb_error *err);
-/* A vector [want] F32 that goes with `x`: a bias, a norm's weight. NULL passes. */
-lb_status lb__op_check_vector(lb__op op, lb__named vector, lb__named x, int64_t want,
+/* A vector [want] of dtype `real` that goes with `x`: a bias, a norm's weight. NULL passes. */
+lb_status lb__op_check_vector(lb__op op, lb__named vector, lb__named x, lb_dtype real, int64_t want,
                               lb_error *err);
 /* A weight may be any float or block type, never an integer. */
 lb_status lb__op_check_weight(lb__op op, const char *name, const lb_tensor *weight, lb_error *err);
 
-/* Runs the kernel in the table with scratch from `arena`, given back afterwards; from the heap when
- * `arena` is NULL. A failure names the op and the kernel. */
+/* 0 <= p < 1, and a site that leaves room for every element (LB_E_ARG). */
+lb_status lb__op_check_draw(lb__op op, const lb__dropout *draw, lb_error *err);
+/* *sum += losses [n] F64, one after the other. */
+lb_status lb__op_add_losses(double *sum, const lb_tensor *losses, lb_error *err);
+
+/* Runs the kernel in the table (the exact one when the tensors are F64) with scratch from `arena`,
+ * given back afterwards; from the heap when `arena` is NULL. A failure names the op and the kernel.
+ */
 #define LB__OP(name, differentiable, text)                                                         \
   lb_status lb__run_##name(lb__arena *arena, const lb__##name##_args *args, lb_error *err);
 #include "ops.def"

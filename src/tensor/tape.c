@@ -79,14 +79,6 @@ static void give_back(lb__stream *s, lb__gradient *g) {
   g->memory_ = NULL;
 }
 
-static lb_tensor view_of(const lb_tensor *t) {
-  lb_tensor view = *t;
-  view.memory_ = t->gradient->memory_;
-  view.gradient = NULL;
-  view.owns_memory_ = false;
-  return view;
-}
-
 lb_status lb__gradient_view(lb_tensor *view, bool *wanted, lb__stream *s, const lb_tensor *t,
                             lb_error *err) {
   *wanted = t != NULL && t->gradient != NULL;
@@ -97,7 +89,7 @@ lb_status lb__gradient_view(lb_tensor *view, bool *wanted, lb__stream *s, const 
     if (t->gradient->memory_ == NULL) return lb__fail_nomem(err, "a gradient");
     memset(t->gradient->memory_, 0, t->size_bytes);
   }
-  *view = view_of(t);
+  *view = lb__tensor_gradient(t);
   return LB_OK;
 }
 
@@ -106,7 +98,7 @@ lb_status lb__gradient_view(lb_tensor *view, bool *wanted, lb__stream *s, const 
 static lb_status run_node(lb__stream *s, lb__tape_node *node, lb_error *err) {
   if (!node->has_out) return node->fn(s, NULL, node->saved, err);
   if (node->out.gradient->memory_ == NULL) return LB_OK; /* nobody used the result */
-  lb_tensor dout = view_of(&node->out);
+  lb_tensor dout = lb__tensor_gradient(&node->out);
   lb_status st = node->fn(s, &dout, node->saved, err);
   if (st == LB_OK && !node->in_place) give_back(s, node->out.gradient);
   return st;

@@ -112,6 +112,35 @@ lb_tensor lb__tensor_reshape(const lb_tensor *t, int rank, const int64_t *shape)
   return view;
 }
 
+lb_tensor lb__tensor_slice(const lb_tensor *flat, int64_t begin, int rank, const int64_t *shape) {
+  lb_tensor part = lb__tensor_rows(flat, begin, 0);
+  size_t element = lb_dtype_block_bytes(flat->dtype);
+  part.rank = rank;
+  for (int i = 0; i < LB__MAX_RANK; i++) part.shape[i] = i < rank ? shape[i] : 1;
+  part.size_bytes = (size_t)lb__tensor_elements(&part) * element;
+  LB_ASSERT(flat->rank == 1 && begin + lb__tensor_elements(&part) <= flat->shape[0]);
+  return part;
+}
+
+void lb__tensor_bind_gradient(lb_tensor *t, lb__gradient *slot, const lb_tensor *gradient) {
+  LB_ASSERT(t->size_bytes == gradient->size_bytes && t->dtype == gradient->dtype);
+  *slot = (lb__gradient){.memory_ = gradient->memory_, .size_bytes = gradient->size_bytes};
+  t->gradient = slot;
+}
+
+lb_tensor lb__tensor_gradient(const lb_tensor *t) {
+  LB_ASSERT(t->gradient != NULL && t->gradient->memory_ != NULL);
+  lb_tensor view = *t;
+  view.memory_ = t->gradient->memory_;
+  view.gradient = NULL;
+  view.owns_memory_ = false;
+  return view;
+}
+
+void lb__tensor_zero(lb_tensor *t) {
+  if (t->size_bytes > 0) memset(lb__tensor_data(t), 0, t->size_bytes);
+}
+
 int64_t lb__tensor_elements(const lb_tensor *t) {
   return t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3];
 }

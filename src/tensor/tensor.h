@@ -61,6 +61,15 @@ lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n);
  * they agree. */
 lb_tensor lb__tensor_reshape(const lb_tensor *t, int rank, const int64_t *shape);
 
+/* ---- many tensors in one buffer: a model's parameters and their gradients ---- */
+/* Elements from `begin` of a flat tensor, as a tensor of this shape; must fit (LB_ASSERT). */
+lb_tensor lb__tensor_slice(const lb_tensor *flat, int64_t begin, int rank, const int64_t *shape);
+/* From now on `gradient`'s memory is t's gradient; *slot is filled and must outlive t. */
+void lb__tensor_bind_gradient(lb_tensor *t, lb__gradient *slot, const lb_tensor *gradient);
+/* t's gradient as a tensor; t must have one with memory (LB_ASSERT). */
+lb_tensor lb__tensor_gradient(const lb_tensor *t);
+void lb__tensor_zero(lb_tensor *t);
+
 /* ---- facts ---- */
 int64_t lb__tensor_elements(const lb_tensor *t);
 int64_t lb__tensor_row_length(const lb_tensor *t); /* shape[rank-1]; 1 for rank 0 */

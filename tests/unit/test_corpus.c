@@ -706,10 +706,8 @@ static void nothing_stays(void *ctx, lb_status status, bool left_behind) {
   if (!left_behind) assert_int_equal(scratch_count_hidden(folder), 0);
 }
 
-static void everything_may_fail(void **state) {
-  (void)state;
-  char cache[1024];
-  snprintf(cache, sizeof cache, "%s", scratch_path(folder, "tokens.bin"));
+static void write_all_formats(void *ctx) {
+  (void)ctx;
   scratch_empty(folder);
   scratch_write_text(
       folder, "d.jsonl",
@@ -719,10 +717,19 @@ static void everything_may_fail(void **state) {
       "\"value\":\"{\\\"name\\\":\\\"f\\\",\\\"arguments\\\":{}}\"}]}\n"
       "{\"input_ids\":[1,2,3]}\n{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":"
       "\"assistant\",\"content\":\"r\"}],\"tools\":\"[]\",\"chat_template_kwargs\":{\"x\":1}}");
+}
+
+static void everything_may_fail(void **state) {
+  (void)state;
+  char cache[1024];
+  snprintf(cache, sizeof cache, "%s", scratch_path(folder, "tokens.bin"));
+  write_all_formats(NULL);
   lb_threads_set(1);
   clean_hash = 0;
   assert_int_equal(open_and_split(NULL, &err), LB_OK);
-  fault_case c = {.run = open_and_split, .may_survive = true}; /* an arena tries a smaller block */
+  fault_case c = {.run = open_and_split,
+                  .prepare = write_all_formats,
+                  .may_survive = true}; /* an arena tries a smaller block */
   assert_true(fault_each_allocation(&c) > 200);
   c.ctx = cache;
   c.check = nothing_stays;

@@ -2,22 +2,26 @@
  * its first element is written. */
 #include "reference.h"
 
-#include "tensor/tensor_data.h"
-
 #include <math.h>
+
+lb__row_moments lb__ref_row_moments(const lb_tensor *x, int64_t n, bool centred, double eps) {
+  int64_t C = lb__tensor_row_length(x);
+  double mean = 0.0, squares = 0.0;
+  for (int64_t c = 0; c < C && centred; c++) mean += lb__ref_get(x, n * C + c) / (double)C;
+  for (int64_t c = 0; c < C; c++) squares += pow(lb__ref_get(x, n * C + c) - mean, 2);
+  return (lb__row_moments){.mean = mean, .scale = 1.0 / sqrt(squares / (double)C + eps)};
+}
 
 /* out = x / sqrt(mean(x^2) + eps) * (weight + offset) */
 lb_status lb__ref_rms_norm(const lb__rms_norm_args *a, void *workspace) {
   (void)workspace;
   int64_t N = lb__tensor_n_rows(a->x), C = lb__tensor_row_length(a->x);
-  const float *x = lb__tensor_f32(a->x), *weight = lb__tensor_f32(a->weight); /* [N,C], [C] */
-  float *out = lb__tensor_f32(a->out);                                        /* [N,C] */
-  for (int64_t n = 0; n < N; n++, x += C, out += C) {
-    double squares = 0.0;
-    for (int64_t c = 0; c < C; c++) squares += (double)x[c] * (double)x[c];
-    double scale = 1.0 / sqrt(squares / (double)C + (double)a->eps);
-    for (int64_t c = 0; c < C; c++)
-      out[c] = (float)((double)x[c] * scale * ((double)weight[c] + (double)a->weight_offset));
+  for (int64_t n = 0; n < N; n++) {
+    lb__row_moments row = lb__ref_row_moments(a->x, n, false, (double)a->eps);
+    for (int64_t c = 0; c < C; c++) {
+      double weight = lb__ref_get(a->weight, c) + (double)a->weight_offset;
+      lb__ref_put(a->out, n * C + c, lb__ref_get(a->x, n * C + c) * row.scale * weight);
+    }
   }
   return LB_OK;
 }
@@ -26,17 +30,13 @@ lb_status lb__ref_rms_norm(const lb__rms_norm_args *a, void *workspace) {
 lb_status lb__ref_layer_norm(const lb__layer_norm_args *a, void *workspace) {
   (void)workspace;
   int64_t N = lb__tensor_n_rows(a->x), C = lb__tensor_row_length(a->x);
-  const float *x = lb__tensor_f32(a->x), *weight = lb__tensor_f32(a->weight); /* [N,C], [C] */
-  const float *bias = a->bias ? lb__tensor_f32(a->bias) : NULL;               /* [C] */
-  float *out = lb__tensor_f32(a->out);                                        /* [N,C] */
-  for (int64_t n = 0; n < N; n++, x += C, out += C) {
-    double mean = 0.0, variance = 0.0;
-    for (int64_t c = 0; c < C; c++) mean += (double)x[c] / (double)C;
-    for (int64_t c = 0; c < C; c++) variance += pow((double)x[c] - mean, 2) / (double)C;
-    double scale = 1.0 / sqrt(variance + (double)a->eps);
-    for (int64_t c = 0; c < C; c++)
-      out[c] = (float)(((double)x[c] - mean) * scale * (double)weight[c] +
-                       (bias ? (double)bias[c] : 0.0));
+  for (int64_t n = 0; n < N; n++) {
+    lb__row_moments row = lb__ref_row_moments(a->x, n, true, (double)a->eps);
+    for (int64_t c = 0; c < C; c++) {
+      double normal = (lb__ref_get(a->x, n * C + c) - row.mean) * row.scale;
+      double bias = a->bias != NULL ? lb__ref_get(a->bias, c) : 0.0;
+      lb__ref_put(a->out, n * C + c, normal * lb__ref_get(a->weight, c) + bias);
+    }
   }
   return LB_OK;
 }

@@ -1,22 +1,32 @@
 /* ref_rows.c - rows from one place to another. Ids, rows and slots are in range: ops.h. */
 #include "reference.h"
 
-#include "kernels/cpu/blocks.h"
-#include "tensor/tensor_data.h"
-
 /* out[n,:] = scale * weight[ids[n],:] */
 lb_status lb__ref_embed(const lb__embed_args *a, void *workspace) {
-  (void)workspace;
-  int64_t N = a->out->shape[0], C = a->out->shape[1], V = a->weight->shape[0];
-  if (V == 0) return LB_OK; /* then there are no valid ids */
-  const int32_t *ids = lb__tensor_i32(a->ids);
-  const char *weight = lb__tensor_data(a->weight);
-  size_t row_bytes = a->weight->size_bytes / (size_t)V;
-  float *out = lb__tensor_f32(a->out);
-  for (int64_t n = 0; n < N; n++, out += C) {
-    lb__ref_row_to_f32(a->weight->dtype)(out, weight + (size_t)ids[n] * row_bytes, C);
-    for (int64_t c = 0; c < C; c++) out[c] *= a->scale;
+  int64_t N = a->out->shape[0], C = a->out->shape[1];
+  if (a->weight->shape[0] == 0) return LB_OK; /* then there are no valid ids */
+  double *row = workspace;                    /* [C], then C floats */
+  for (int64_t n = 0; n < N; n++) {
+    int32_t id = lb__tensor_i32(a->ids)[n];
+    lb__ref_weight_row(row, a->weight, id, a->out->dtype, (float *)(row + C));
+    for (int64_t c = 0; c < C; c++) lb__ref_put(a->out, n * C + c, row[c] * (double)a->scale);
   }
+  return LB_OK;
+}
+
+size_t lb__ref_embed_workspace(const lb__embed_args *a) {
+  return (size_t)a->weight->shape[1] * (sizeof(double) + sizeof(float));
+}
+
+/* dweight[ids[n],:] += scale * dout[n,:] */
+lb_status lb__ref_embed_bwd(const lb__embed_bwd_args *a, void *workspace) {
+  (void)workspace;
+  int64_t N = a->dout->shape[0], C = a->dout->shape[1];
+  const int32_t *ids = lb__tensor_i32(a->ids);
+  for (int64_t n = 0; n < N; n++)
+    for (int64_t c = 0; c < C; c++)
+      lb__ref_add_to(a->dweight, ids[n] * C + c,
+                     (double)a->scale * lb__ref_get(a->dout, n * C + c));
   return LB_OK;
 }
 
@@ -25,9 +35,9 @@ lb_status lb__ref_gather_rows(const lb__gather_rows_args *a, void *workspace) {
   (void)workspace;
   int64_t M = a->out->shape[0], C = a->out->shape[1];
   const int32_t *rows = lb__tensor_i32(a->rows);
-  const float *x = lb__tensor_f32(a->x);
-  float *out = lb__tensor_f32(a->out);
-  for (int64_t m = 0; m < M; m++) memcpy(out + m * C, x + rows[m] * C, (size_t)C * sizeof *x);
+  for (int64_t m = 0; m < M; m++)
+    for (int64_t c = 0; c < C; c++)
+      lb__ref_put(a->out, m * C + c, lb__ref_get(a->x, rows[m] * C + c));
   return LB_OK;
 }
 

@@ -64,6 +64,9 @@ LB__INLINE vec v_mul(vec a, vec b) {
 LB__INLINE vec v_div(vec a, vec b) {
   return _mm512_div_ps(a, b);
 }
+LB__INLINE vec v_sqrt(vec x) {
+  return _mm512_sqrt_ps(x);
+}
 LB__INLINE vec v_fma(vec a, vec b, vec c) {
   return _mm512_fmadd_ps(a, b, c);
 }
@@ -196,6 +199,9 @@ LB__INLINE vec v_mul(vec a, vec b) {
 }
 LB__INLINE vec v_div(vec a, vec b) {
   return _mm256_div_ps(a, b);
+}
+LB__INLINE vec v_sqrt(vec x) {
+  return _mm256_sqrt_ps(x);
 }
 LB__INLINE vec v_fma(vec a, vec b, vec c) {
   return _mm256_fmadd_ps(a, b, c);
