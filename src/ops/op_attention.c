@@ -1,9 +1,28 @@
 /* op_attention.c - what happens between the projections: rope, the key-value cache, attention.
  * Contracts: ops.h. The contents of index tensors (cu_seqlens, page_table, slots) are the caller's
  * promise; here only their shapes are known. */
-#include "op_check.h"
+#include "op_record.h"
 
 #include <math.h>
+
+/* ---- rope ---- */
+
+typedef struct rope_saved {
+  lb_tensor positions, inv_freq;
+  float magnitude;
+} rope_saved;
+
+/* In place: the gradient of what came out becomes the gradient of what went in. */
+static lb_status rope_backward(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err) {
+  const rope_saved *k = saved;
+  lb_tensor gradient = *dout;
+  lb__rope_args args = {.x = &gradient,
+                        .positions = &k->positions,
+                        .inv_freq = &k->inv_freq,
+                        .magnitude = k->magnitude,
+                        .inverse = true};
+  return lb__run_rope(&s->arena, &args, err);
+}
 
 lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err) {
@@ -22,8 +41,14 @@ lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                             "want at most %lld frequencies", (long long)(x->shape[2] / 2));
   lb__rope_args args = {
       .x = x, .positions = positions, .inv_freq = inv_freq, .magnitude = magnitude};
-  return lb__run_rope(&s->arena, &args, err);
+  st = lb__run_rope(&s->arena, &args, err);
+  rope_saved saved = {.positions = *positions, .inv_freq = *inv_freq, .magnitude = magnitude};
+  if (st == LB_OK && lb__tape_wants(s, x))
+    st = lb__tape_record(s, x, true, rope_backward, &saved, sizeof saved, err);
+  return st;
 }
+
+/* ---- the cache ---- */
 
 lb_status lb__op_kv_store(lb__stream *s, lb_tensor *cache_k, lb_tensor *cache_v, const lb_tensor *k,
                           const lb_tensor *v, const lb_tensor *slots, lb_error *err) {

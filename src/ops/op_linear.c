@@ -1,5 +1,21 @@
 /* op_linear.c - products with a weight matrix, and picking its rows. Contracts: ops.h. */
-#include "op_check.h"
+#include "op_record.h"
+
+/* ---- embed ---- */
+
+typedef struct embed_saved {
+  lb_tensor ids, weight; /* of the weight only the gradient */
+  float scale;
+} embed_saved;
+
+static lb_status embed_backward(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err) {
+  const embed_saved *k = saved;
+  lb_tensor view;
+  lb__embed_bwd_args args = {.dout = dout, .ids = &k->ids, .scale = k->scale};
+  lb_status st = lb__op_gradient(&args.dweight, &view, s, &k->weight, err);
+  if (st != LB_OK || args.dweight == NULL) return st;
+  return lb__run_embed_bwd(&s->arena, &args, err);
+}
 
 lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
                        const lb_tensor *weight, float scale, lb_error *err) {
@@ -8,14 +24,21 @@ lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
   if (st != LB_OK) return st;
   st = lb__op_check_weight(LB__OP_embed, "weight", weight, err);
   if (st != LB_OK) return st;
+  st = lb__op_check_trainable(s, LB__OP_embed, "weight", weight, err);
+  if (st != LB_OK) return st;
   lb_tensor *y;
   st = lb__stream_tensor(&y, s, s->real, 2, (int64_t[]){ids->shape[0], weight->shape[1]}, err);
   if (st != LB_OK) return st;
   lb__embed_args args = {.out = y, .ids = ids, .weight = weight, .scale = scale};
   st = lb__run_embed(&s->arena, &args, err);
+  embed_saved saved = {.ids = *ids, .weight = *weight, .scale = scale};
+  if (st == LB_OK && lb__tape_wants(s, weight))
+    st = lb__tape_record(s, y, false, embed_backward, &saved, sizeof saved, err);
   if (st == LB_OK) *out = y;
   return st;
 }
+
+/* ---- linear ---- */
 
 static lb_status check_linear(lb__stream *s, const lb_tensor *x, const lb_tensor *weight,
                               const lb_tensor *bias, lb_error *err) {
@@ -24,12 +47,38 @@ static lb_status check_linear(lb__stream *s, const lb_tensor *x, const lb_tensor
   if (st != LB_OK) return st;
   st = lb__op_check_weight(LB__OP_linear, "weight", weight, err);
   if (st != LB_OK) return st;
+  st = lb__op_check_trainable(s, LB__OP_linear, "weight", weight, err);
+  if (st != LB_OK) return st;
   if (x->shape[1] != weight->shape[1])
     return lb__op_fail_pair(err, LB__OP_linear, x_named, weight_named,
                             "x has %lld input features, weight has %lld", (long long)x->shape[1],
                             (long long)weight->shape[1]);
   return lb__op_check_vector(LB__OP_linear, bias_named, weight_named, s->real, weight->shape[0],
                              err);
+}
+
+typedef struct linear_saved {
+  lb_tensor x, weight, bias; /* of the bias only the gradient; zeroed without one */
+  lb__compute compute;
+} linear_saved;
+
+static lb_status linear_backward(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err) {
+  const linear_saved *k = saved;
+  lb_tensor x_view, weight_view, bias_view;
+  lb__linear_bwd_args args = {
+      .dout = dout, .x = &k->x, .weight = &k->weight, .compute = k->compute};
+  lb_status st = lb__op_gradient(&args.dx, &x_view, s, &k->x, err);
+  if (st == LB_OK) st = lb__op_gradient(&args.dweight, &weight_view, s, &k->weight, err);
+  if (st == LB_OK) st = lb__op_gradient(&args.dbias, &bias_view, s, &k->bias, err);
+  return st == LB_OK ? lb__run_linear_bwd(&s->arena, &args, err) : st;
+}
+
+static lb_status record_linear(lb__stream *s, const lb__linear_args *a, lb_error *err) {
+  if (!lb__tape_wants(s, a->x) && !lb__tape_wants(s, a->weight) && !lb__tape_wants(s, a->bias))
+    return LB_OK;
+  linear_saved saved = {.x = *a->x, .weight = *a->weight, .compute = a->compute};
+  if (a->bias != NULL) saved.bias = *a->bias;
+  return lb__tape_record(s, a->out, false, linear_backward, &saved, sizeof saved, err);
 }
 
 lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, const lb_tensor *weight,
@@ -40,8 +89,11 @@ lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, cons
   lb_tensor *y;
   st = lb__stream_tensor(&y, s, s->real, 2, (int64_t[]){x->shape[0], weight->shape[0]}, err);
   if (st != LB_OK) return st;
-  lb__linear_args args = {.out = y, .x = x, .weight = weight, .bias = bias, .compute = s->compute};
+  lb__linear_args args = {.out = y, .x = x, .weight = weight, .bias = bias};
+  /* in double nothing is rounded: it is there for verifying */
+  args.compute = s->real == LB_DTYPE_F64 ? LB__COMPUTE_F32 : s->compute;
   st = lb__run_linear(&s->arena, &args, err);
+  if (st == LB_OK) st = record_linear(s, &args, err);
   if (st == LB_OK) *out = y;
   return st;
 }

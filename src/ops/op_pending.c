@@ -3,15 +3,6 @@
 
 #define PENDING __attribute__((weak))
 
-PENDING lb_status lb__op_reshape(lb__stream *s, lb_tensor **out, const lb_tensor *x, int rank,
-                                 const int64_t *shape, lb_error *err) {
-  (void)err;
-  lb_tensor *view = lb__arena_alloc(&s->arena, sizeof *view);
-  if (view == NULL) return LB_E_NOMEM;
-  *view = lb__tensor_reshape(x, rank, shape);
-  *out = view;
-  return LB_OK;
-}
 PENDING lb_status lb__op_dropout(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                                  lb__dropout draw, lb_error *err) {
   (void)s, (void)out, (void)x, (void)draw, (void)err;

@@ -1,5 +1,20 @@
 /* op_rows.c - picking rows, and what a row of logits says. Contracts: ops.h. */
-#include "op_check.h"
+#include "op_record.h"
+
+/* ---- gather_rows ---- */
+
+typedef struct gather_saved {
+  lb_tensor x, rows; /* of x only the gradient */
+} gather_saved;
+
+static lb_status gather_backward(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err) {
+  const gather_saved *k = saved;
+  lb_tensor view;
+  lb__embed_bwd_args args = {.dout = dout, .ids = &k->rows, .scale = 1.0f};
+  lb_status st = lb__op_gradient(&args.dweight, &view, s, &k->x, err);
+  if (st != LB_OK || args.dweight == NULL) return st;
+  return lb__run_embed_bwd(&s->arena, &args, err);
+}
 
 lb_status lb__op_gather_rows(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                              const lb_tensor *rows, lb_error *err) {
@@ -13,9 +28,42 @@ lb_status lb__op_gather_rows(lb__stream *s, lb_tensor **out, const lb_tensor *x,
   if (st != LB_OK) return st;
   lb__gather_rows_args args = {.out = y, .x = x, .rows = rows};
   st = lb__run_gather_rows(&s->arena, &args, err);
+  gather_saved saved = {.x = *x, .rows = *rows};
+  if (st == LB_OK && lb__tape_wants(s, x))
+    st = lb__tape_record(s, y, false, gather_backward, &saved, sizeof saved, err);
   if (st == LB_OK) *out = y;
   return st;
 }
+
+/* ---- reshape ---- */
+
+static bool has_elements(const lb_tensor *x, int rank, const int64_t *shape) {
+  int64_t n = 1;
+  if (rank < 0 || rank > LB__MAX_RANK) return false;
+  for (int i = 0; i < rank; i++)
+    if (shape[i] < 0 || __builtin_mul_overflow(n, shape[i], &n)) return false;
+  return n == lb__tensor_elements(x);
+}
+
+lb_status lb__op_reshape(lb__stream *s, lb_tensor **out, const lb_tensor *x, int rank,
+                         const int64_t *shape, lb_error *err) {
+  char text[96];
+  *out = NULL;
+  if (lb_dtype_is_block(x->dtype))
+    return lb__fail(err, LB_E_DTYPE, "reshape: x %s: want a plain dtype, not blocks",
+                    lb__tensor_describe(text, x));
+  if (!has_elements(x, rank, shape))
+    return lb__fail(err, LB_E_SHAPE,
+                    "reshape: x %s: want a shape of at most 4 extents with as many elements",
+                    lb__tensor_describe(text, x));
+  lb_tensor *view = lb__arena_alloc(&s->arena, sizeof *view);
+  if (view == NULL) return lb__fail_nomem(err, "a view of a tensor");
+  *view = lb__tensor_reshape(x, rank, shape);
+  *out = view;
+  return LB_OK;
+}
+
+/* ---- logits_stats ---- */
 
 static lb_status check_logits(const lb_tensor *logits, const lb_tensor *targets, int64_t top_k,
                               lb_error *err) {

@@ -1,6 +1,8 @@
 /* golden.c - see golden.h. Read next: test_golden_models.c. */
 #include "golden.h"
 
+#include "golden_file.h"
+
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -75,61 +77,25 @@ void golden_model_unload(golden_model *m) {
   json_decref(m->expected);
 }
 
-/* ---- expected logits: a safetensors file, read in the plainest way ---- */
+/* ---- expected logits ---- */
 
-typedef struct plain_file {
-  unsigned char *bytes;
-  size_t size, data; /* where the tensors begin */
-  json_t *header;
-} plain_file;
-
-static void plain_open(plain_file *f, const char *path) {
-  FILE *file = fopen(path, "rb");
-  if (file == NULL) fail_msg("cannot open %s", path);
-  fseek(file, 0, SEEK_END);
-  f->size = (size_t)ftell(file);
-  rewind(file);
-  f->bytes = need(malloc(f->size));
-  if (fread(f->bytes, 1, f->size, file) != f->size) fail_msg("cannot read %s", path);
-  fclose(file);
-  uint64_t length;
-  memcpy(&length, f->bytes, 8);
-  if (length > f->size - 8) fail_msg("%s: header longer than the file", path);
-  f->data = 8 + (size_t)length;
-  f->header = json_loadb((const char *)f->bytes + 8, (size_t)length, 0, NULL);
-  if (f->header == NULL) fail_msg("%s: header is not JSON", path);
-}
-
-static void plain_close(plain_file *f) {
-  json_decref(f->header);
-  free(f->bytes);
-}
-
-/* A copy of one tensor; *columns is its last dimension. Both dtypes here have four bytes. */
-static void *plain_tensor(const plain_file *f, const char *name, size_t *columns) {
-  const json_t *entry = json_object_get(f->header, name);
-  if (entry == NULL) fail_msg("no tensor %s", name);
-  const json_t *offsets = json_object_get(entry, "data_offsets");
-  const json_t *shape = json_object_get(entry, "shape");
-  size_t begin = (size_t)json_integer_value(json_array_get(offsets, 0));
-  size_t end = (size_t)json_integer_value(json_array_get(offsets, 1));
-  if (begin > end || end > f->size - f->data) fail_msg("tensor %s leaves the file", name);
-  *columns = (size_t)json_integer_value(json_array_get(shape, json_array_size(shape) - 1));
-  void *copy = need(malloc(end - begin + 1));
-  memcpy(copy, f->bytes + f->data + begin, end - begin);
+static void *copy_of(golden_tensor t) {
+  void *copy = need(malloc(t.n * 4 + 1));
+  memcpy(copy, t.data, t.n * 4);
   return copy;
 }
 
 void golden_logits_load(golden_logits *g, const char *name, int k) {
-  char tensor[32];
-  plain_file f;
+  golden_file f;
   char *path = golden_path("expected/%s.safetensors", name);
-  plain_open(&f, path);
-  snprintf(tensor, sizeof tensor, "ids.%d", k);
-  g->ids = plain_tensor(&f, tensor, &g->n_ids);
-  snprintf(tensor, sizeof tensor, "logits.%d", k);
-  g->logits = plain_tensor(&f, tensor, &g->vocab_size);
-  plain_close(&f);
+  golden_file_open(&f, path);
+  golden_tensor ids = golden_file_tensor(&f, "I32", "ids.%d", k);
+  golden_tensor logits = golden_file_tensor(&f, "F32", "logits.%d", k);
+  *g = (golden_logits){.n_ids = ids.n,
+                       .vocab_size = logits.shape[1],
+                       .ids = copy_of(ids),
+                       .logits = copy_of(logits)};
+  golden_file_close(&f);
   free(path);
 }
 

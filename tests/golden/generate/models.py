@@ -4,7 +4,6 @@ data/gguf/<name>.gguf, data/sampler.json and SHA256SUMS-models. See ../README.md
 
     pip install -r requirements.txt && python3 models.py
 """
-import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from transformers.utils import logging
 import generation_goldens
 import tiny_models
 import write_gguf
+from in_double import everything_in_double
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.dirname(HERE)
@@ -38,20 +38,6 @@ MESSAGES = [
     {"role": "assistant", "content": "The still."},
     {"role": "user", "content": "How?\nSay it."},
 ]
-
-
-@contextlib.contextmanager
-def everything_in_double():
-    """Transformers casts norms, rotations and softmax to float32 even in a float64 model; not here."""
-    to, as_float, softmax = torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax
-    up = lambda x: torch.float64 if x is torch.float32 else x
-    torch.Tensor.to = lambda self, *a, **k: to(self, *map(up, a), **{n: up(v) for n, v in k.items()})
-    torch.Tensor.float = lambda self: self.double()
-    torch.nn.functional.softmax = lambda *a, **k: softmax(*a, **{n: up(v) for n, v in k.items()})
-    try:
-        yield
-    finally:
-        torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax = to, as_float, softmax
 
 
 def load(folder):

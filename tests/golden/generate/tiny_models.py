@@ -126,9 +126,9 @@ def says_something(model):
     return len(set(ids)) >= 11
 
 
-def make(name):
+def make(name, models=MODELS):
     """-> (model in the dtype it is saved in, transformers tokenizer, Rust tokenizer)"""
-    (config_class, model_class), kind, options, how = MODELS[name]
+    (config_class, model_class), kind, options, how = models[name]
     make_tokenizer, special, template = tiny_tokenizers.KINDS[kind]
     rust = make_tokenizer()
     ids = {key: rust.token_to_id(text) for key, text in special.items()}

@@ -7,15 +7,7 @@
     (void)workspace;                                                                               \
     return LB_E_UNSUPPORTED;                                                                       \
   }
-PENDING(embed_bwd)
-PENDING(linear_bwd)
-PENDING(rms_norm_bwd)
-PENDING(layer_norm_bwd)
 PENDING(attention_bwd)
-PENDING(act_bwd)
-PENDING(act_mul_bwd)
-PENDING(softcap_bwd)
-PENDING(add_scaled)
 PENDING(dropout)
 PENDING(divergence)
 PENDING(mse)

@@ -18,6 +18,18 @@ size_t lb__ref_embed_workspace(const lb__embed_args *a) {
   return (size_t)a->weight->shape[1] * (sizeof(double) + sizeof(float));
 }
 
+/* dweight[ids[n],:] += scale * dout[n,:] */
+lb_status lb__ref_embed_bwd(const lb__embed_bwd_args *a, void *workspace) {
+  (void)workspace;
+  int64_t N = a->dout->shape[0], C = a->dout->shape[1];
+  const int32_t *ids = lb__tensor_i32(a->ids);
+  for (int64_t n = 0; n < N; n++)
+    for (int64_t c = 0; c < C; c++)
+      lb__ref_add_to(a->dweight, ids[n] * C + c,
+                     (double)a->scale * lb__ref_get(a->dout, n * C + c));
+  return LB_OK;
+}
+
 /* out[m,:] = x[rows[m],:] */
 lb_status lb__ref_gather_rows(const lb__gather_rows_args *a, void *workspace) {
   (void)workspace;

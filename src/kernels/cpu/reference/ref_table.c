@@ -12,4 +12,7 @@ void lb__ref_fill(lb__kernel_table *table) {
   table->embed_workspace = lb__ref_embed_workspace;
   table->attention_workspace = lb__ref_attention_workspace;
   table->cast_workspace = lb__ref_cast_workspace;
+  table->linear_bwd_workspace = lb__ref_linear_bwd_workspace;
+  table->rms_norm_bwd_workspace = lb__ref_rms_norm_bwd_workspace;
+  table->layer_norm_bwd_workspace = lb__ref_layer_norm_bwd_workspace;
 }

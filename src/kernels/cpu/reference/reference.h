@@ -16,6 +16,9 @@ size_t lb__ref_linear_workspace(const lb__linear_args *args);
 size_t lb__ref_embed_workspace(const lb__embed_args *args);
 size_t lb__ref_attention_workspace(const lb__attention_args *args);
 size_t lb__ref_cast_workspace(const lb__cast_args *args);
+size_t lb__ref_linear_bwd_workspace(const lb__linear_bwd_args *args);
+size_t lb__ref_rms_norm_bwd_workspace(const lb__rms_norm_bwd_args *args);
+size_t lb__ref_layer_norm_bwd_workspace(const lb__layer_norm_bwd_args *args);
 
 /* Element i, counted through all extents, of an F32 or F64 tensor: the same loops serve a stream in
  * float and one in double. */
@@ -53,5 +56,6 @@ void lb__ref_fill(lb__kernel_table *table);
 
 /* The activation of one number; also the odd cases of tuned kernels. */
 double lb__ref_act_value(double x, lb__act_kind kind);
+double lb__ref_act_slope(double x, lb__act_kind kind); /* its derivative */
 
 #endif
