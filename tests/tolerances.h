@@ -32,6 +32,13 @@
 /* PyTorch's own float32 gradients are off by up to 6.4e-6 (generate/gradients.py prints it). */
 #define LB_TOL_GOLDEN_GRADIENT_F32 2e-5
 
+/* ---- golden/: the optimizer ----
+ * 20 steps in float32 against PyTorch in double, relative to the largest; PyTorch's own float32 is
+ * off by up to 3e-7 (data/adamw.json). */
+#define LB_TOL_GOLDEN_ADAMW 1e-6
+/* Python's cosine against ours, relative to the peak rate: libm may differ in the last bit. */
+#define LB_TOL_GOLDEN_COSINE 4e-16
+
 /* ---- op/: tuned kernels (float32 sums) against reference kernels (sums in double) ----
  * An error is forgiven when
  *     |got - wanted| <= relative * |wanted| + of_largest * (largest |wanted| of the result);

@@ -32,7 +32,9 @@ static const lb__io system_io = {.open = system_open,
                                  .unlink = unlink,
                                  .mkdir = mkdir,
                                  .mmap = system_mmap,
-                                 .ftruncate = ftruncate};
+                                 .ftruncate = ftruncate,
+                                 .rmdir = rmdir,
+                                 .opendir = opendir};
 static const lb__io *current_io = &system_io;
 
 void lb__io_set(const lb__io *io) {
@@ -125,7 +127,7 @@ static lb_status list_names(char ***names, size_t *n, DIR *folder, const char *p
 lb_status lb__folder_list(char ***names, size_t *n, const char *folder, lb_error *err) {
   *names = NULL;
   *n = 0;
-  DIR *open_folder = opendir(folder);
+  DIR *open_folder = current_io->opendir(folder);
   if (open_folder == NULL) return lb__fail_path(err, folder);
   lb_status st = list_names(names, n, open_folder, folder, err);
   closedir(open_folder);
@@ -169,6 +171,42 @@ lb_status lb__file_remove(const char *path, lb_error *err) {
   return lb__fail_path(err, path);
 }
 
+static lb_status remove_files_in(const char *path, lb_error *err) {
+  char **names;
+  size_t n;
+  lb_status st = lb__folder_list(&names, &n, path, err);
+  for (size_t i = 0; i < n && st == LB_OK; i++) {
+    char *file = lb__path_join(path, names[i]);
+    st = file != NULL ? lb__file_remove(file, err) : lb__fail_nomem(err, path);
+    lb__free(file);
+  }
+  lb__name_list_free(names, n);
+  return st;
+}
+
+lb_status lb__folder_remove(const char *path, lb_error *err) {
+  if (current_io->rmdir(path) == 0 || errno == ENOENT) return LB_OK;
+  if (errno != ENOTEMPTY && errno != EEXIST) return lb__fail_path(err, path);
+  lb_status st = remove_files_in(path, err);
+  if (st == LB_OK && current_io->rmdir(path) != 0 && errno != ENOENT) st = lb__fail_path(err, path);
+  return st;
+}
+
+lb_status lb__path_rename(const char *from, const char *to, lb_error *err) {
+  return current_io->rename(from, to) == 0 ? LB_OK : lb__fail_path(err, to);
+}
+
+/* Some file systems (network, FUSE) cannot sync a folder and say EINVAL; there is nothing more one
+ * can do on those. */
+lb_status lb__path_sync(const char *path, lb_error *err) {
+  int fd = lb__open_retry(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+  if (fd < 0) return lb__fail_path(err, path);
+  lb_status st = LB_OK;
+  if (current_io->fsync(fd) != 0 && errno != EINVAL) st = lb__fail_path(err, path);
+  current_io->close(fd);
+  return st;
+}
+
 /* ---- reading ---- */
 
 static const char *kind_name(mode_t mode) {
@@ -181,7 +219,7 @@ static const char *kind_name(mode_t mode) {
 /* Opens a regular file and tells its size. Anything else is refused: a pipe planted in a model
  * folder would make us wait for ever (O_NONBLOCK lets the open itself return), a device never
  * end. */
-static lb_status open_regular(int *fd, size_t *size, const char *path, lb_error *err) {
+lb_status lb__open_regular(int *fd, size_t *size, const char *path, lb_error *err) {
   struct stat s;
   *size = 0;
   *fd = lb__open_retry(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
@@ -228,7 +266,7 @@ lb_status lb__file_read(char **bytes, size_t *size, const char *path, size_t max
   *size = 0;
   int fd;
   size_t file_size;
-  lb_status st = open_regular(&fd, &file_size, path, err);
+  lb_status st = lb__open_regular(&fd, &file_size, path, err);
   if (st != LB_OK) return st;
   lb__buf b;
   lb__buf_init(&b, max_size);
@@ -250,7 +288,7 @@ lb_status lb__file_map(lb__mapping *out, const char *path, lb_error *err) {
   *out = (lb__mapping){0};
   int fd;
   size_t size;
-  lb_status st = open_regular(&fd, &size, path, err);
+  lb_status st = lb__open_regular(&fd, &size, path, err);
   if (st != LB_OK) return st;
   if (size > 0) { /* mmap refuses an empty file */
     const void *bytes = current_io->mmap(size, fd);

@@ -6,6 +6,7 @@
 
 #include "memory.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -22,6 +23,8 @@ typedef struct lb__io {
   int (*mkdir)(const char *path, mode_t mode);
   void *(*mmap)(size_t size, int fd); /* whole file, read-only, private; MAP_FAILED on failure */
   int (*ftruncate)(int fd, off_t size);
+  int (*rmdir)(const char *path);
+  DIR *(*opendir)(const char *path); /* NULL on failure */
 } lb__io;
 void lb__io_set(const lb__io *io); /* NULL restores the real calls */
 const lb__io *lb__io_default(void);
@@ -40,6 +43,11 @@ lb_status lb__folder_list(char ***names, size_t *n, const char *folder, lb_error
 void lb__name_list_free(char **names, size_t n);
 lb_status lb__folder_make(const char *path, lb_error *err); /* with parents; existing is fine */
 lb_status lb__file_remove(const char *path, lb_error *err); /* absent is fine */
+/* A folder and the files in it; absent is fine. Refuses one that holds folders. */
+lb_status lb__folder_remove(const char *path, lb_error *err);
+lb_status lb__path_rename(const char *from, const char *to, lb_error *err);
+/* What was written to a file, or into a folder's list of names, is on the disk. */
+lb_status lb__path_sync(const char *path, lb_error *err);
 
 /* ---- reading ---- */
 /* The whole file, NUL-terminated (the NUL is not counted). LB_E_LIMIT above max_size. */

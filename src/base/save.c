@@ -118,21 +118,11 @@ void lb__save_abort(lb__save *s) {
   forget(s);
 }
 
-/* Makes the rename itself last through a power cut. Some file systems (network, FUSE) cannot sync
- * a folder and say EINVAL; there is nothing more one can do on those. */
+/* Makes the rename itself last through a power cut. */
 lb_status lb__sync_folder_of(const char *path, lb_error *err) {
-  const lb__io *io = lb__io_get();
   size_t n = (size_t)(lb__path_base(path) - path);
   char *folder = n > 0 ? lb__strndup(path, n) : lb__strdup(".");
-  if (folder == NULL) return lb__fail_nomem(err, path);
-  lb_status st = LB_OK;
-  int fd = lb__open_retry(folder, O_RDONLY | O_DIRECTORY, 0);
-  if (fd < 0) {
-    st = lb__fail_path(err, folder);
-  } else {
-    if (io->fsync(fd) != 0 && errno != EINVAL) st = lb__fail_path(err, folder);
-    io->close(fd);
-  }
+  lb_status st = folder != NULL ? lb__path_sync(folder, err) : lb__fail_nomem(err, path);
   lb__free(folder);
   return st;
 }

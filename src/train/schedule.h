@@ -23,4 +23,8 @@ typedef struct lb__schedule {
 /* The rate that optimizer step `step` (from 0) uses: the first of a warm-up is 0. */
 double lb__schedule_rate(const lb__schedule *s, int64_t step);
 
+/* warmup_steps of a recipe: from 1 on a number of steps, below 1 a share of all steps, rounded up
+ * (Transformers 5's TrainingArguments.get_warmup_steps). */
+int64_t lb__schedule_warmup_steps(double warmup_steps, int64_t max_steps);
+
 #endif

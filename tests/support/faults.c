@@ -95,9 +95,23 @@ int fault_each_allocation(const fault_case *c) {
 }
 
 /* ---- system calls ---- */
-enum call { OPEN, READ, WRITE, FSYNC, CLOSE, RENAME, UNLINK, MKDIR, MMAP, FTRUNCATE };
-static const char *const call_names[] = {"open",   "read",   "write", "fsync", "close",
-                                         "rename", "unlink", "mkdir", "mmap",  "ftruncate"};
+enum call {
+  OPEN,
+  READ,
+  WRITE,
+  FSYNC,
+  CLOSE,
+  RENAME,
+  UNLINK,
+  MKDIR,
+  MMAP,
+  FTRUNCATE,
+  RMDIR,
+  OPENDIR
+};
+static const char *const call_names[] = {"open",  "read",      "write",  "fsync",
+                                         "close", "rename",    "unlink", "mkdir",
+                                         "mmap",  "ftruncate", "rmdir",  "opendir"};
 static struct {
   int calls, fail_at;
   bool forever, only_interruptible, cut_short;
@@ -177,9 +191,17 @@ static int fault_ftruncate(int fd, off_t size) {
   return io_fails(FTRUNCATE) ? -1 : lb__io_default()->ftruncate(fd, size);
 }
 
-static const lb__io faulty_io = {fault_open,  fault_read,     fault_write,  fault_fsync,
-                                 fault_close, fault_rename,   fault_unlink, fault_mkdir,
-                                 fault_mmap,  fault_ftruncate};
+static int fault_rmdir(const char *path) {
+  return io_fails(RMDIR) ? -1 : lb__io_default()->rmdir(path);
+}
+
+static DIR *fault_opendir(const char *path) {
+  return io_fails(OPENDIR) ? NULL : lb__io_default()->opendir(path);
+}
+
+static const lb__io faulty_io = {fault_open,  fault_read,      fault_write,  fault_fsync,
+                                 fault_close, fault_rename,    fault_unlink, fault_mkdir,
+                                 fault_mmap,  fault_ftruncate, fault_rmdir,  fault_opendir};
 
 static lb_status run_with_io(const fault_case *c, lb_error *err) {
   lb_status st;
@@ -208,16 +230,17 @@ static int each_io(const fault_case *c, int error, bool forever) {
       after(c, st, false);
       return n - 1;
     }
-    bool cleanup = io.failed == CLOSE || io.failed == UNLINK || io.failed == MKDIR;
+    bool cleanup =
+        io.failed == CLOSE || io.failed == UNLINK || io.failed == MKDIR || io.failed == RMDIR;
     bool must_succeed = error == EINTR;
     if (must_succeed && st != LB_OK)
       fail_msg("call %d (%s) was interrupted: %s", n, call_names[io.failed], err.message);
-    if (!must_succeed && !cleanup && st == LB_OK)
+    if (!must_succeed && !cleanup && st == LB_OK && !c->may_survive)
       fail_msg("call %d (%s) failed and nobody noticed", n, call_names[io.failed]);
     if (st != LB_OK && st != LB_E_IO)
       fail_msg("call %d (%s) failed: want an I/O error, found: %s", n, call_names[io.failed],
                err.message);
-    after(c, st, forever || io.failed == UNLINK);
+    after(c, st, forever || io.failed == UNLINK || io.failed == RMDIR);
   }
   fail_msg("the operation never ends");
   return 0;

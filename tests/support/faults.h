@@ -23,15 +23,15 @@ typedef struct fault_case {
   void (*prepare)(void *ctx);
   void (*check)(void *ctx, lb_status status, bool left_behind);
   void *ctx;
-  bool may_survive; /* the operation has a legitimate way around a failed allocation */
+  bool may_survive; /* the operation has a legitimate way around a failed allocation or call */
 } fault_case;
 
 /* Each returns how many faults were injected. Both modes: only the n-th fails; all from the n-th.
  */
 int fault_each_allocation(const fault_case *c);
 /* The calls of lb__io with EIO and ENOSPC. Then once with EINTR at every open, read and write, and
- * once with every read and write cut short: those must succeed. close, unlink and mkdir may be
- * survived. */
+ * once with every read and write cut short: those must succeed. close, unlink, rmdir and mkdir
+ * may be survived. */
 int fault_each_io(const fault_case *c);
 
 /* ---- the pieces, for tests that need something else ---- */
