@@ -77,17 +77,19 @@ static lb_status check_saved(const lb__setup *s, const char *path, lb_dtype dtyp
   if (st == LB_OK) st = mean_kl(&kl, s, saved, err);
   lb_model_free(saved);
   if (st != LB_OK || kl <= allowed_kl(dtype)) return st;
-  return lb__fail(err, LB_E_NUMERIC,
-                  "%s: the model that was written does not think what the trained one does: KL %.3g "
-                  "nats a token, want at most %.3g for %s",
-                  path, kl, allowed_kl(dtype), lb_dtype_name(dtype));
+  return lb__fail(
+      err, LB_E_NUMERIC,
+      "%s: the model that was written does not think what the trained one does: KL %.3g "
+      "nats a token, want at most %.3g for %s",
+      path, kl, allowed_kl(dtype), lb_dtype_name(dtype));
 }
 
 /* ---- the folder ---- */
 
 lb_status lb__finish_folder(const lb__setup *s, lb_error *err) {
   const lb_recipe *r = s->recipe;
-  lb_dtype dtype = r->save_dtype >= 0 ? (lb_dtype)r->save_dtype : lb__model_source_dtype(s->student);
+  lb_dtype dtype =
+      r->save_dtype >= 0 ? (lb_dtype)r->save_dtype : lb__model_source_dtype(s->student);
   lb__setup_phase(s, "writing the student", 0, 0);
   lb_status st = lb__model_save_folder(s->student, r->output_dir, dtype, err);
   if (st == LB_OK && s->is_teachers_tokenizer) {
@@ -128,7 +130,8 @@ static lb_status answer(char **out, const lb__setup *s, lb_model *m, const lb_pr
   lb_generation *g = NULL;
   options.max_new_tokens = r->test.max_new_tokens;
   options.num_beams = r->test.num_beams;
-  options.early_stopping = r->test.early_stopping ? LB_EARLY_STOPPING_TRUE : LB_EARLY_STOPPING_FALSE;
+  options.early_stopping =
+      r->test.early_stopping ? LB_EARLY_STOPPING_TRUE : LB_EARLY_STOPPING_FALSE;
   options.cancel = s->options->cancel;
   lb_status st = lb_generate(&g, m, s->tokenizer, prompt, 1, &options, err);
   if (st != LB_OK) return st;

@@ -1,6 +1,7 @@
 /* run.c - lb_distill: one run from recipe to student.
  *
- *   output folder claimed -> models, vocabulary, data (setup.c) -> what cannot fit is refused (plan.c)
+ *   output folder claimed -> models, vocabulary, data (setup.c) -> what cannot fit is refused
+ * (plan.c)
  *   -> figures before -> training (train/trainer.c with the objective of method.c) -> the student's
  *   folder, read back (finish.c) -> figures after, answers, model card
  *
@@ -74,13 +75,15 @@ static lb_status claim_output(run *u) {
   if (st == LB_OK) st = find_earlier(&earlier, r->output_dir, u->err);
   if (st != LB_OK) return st;
   if (earlier && !is_resumed(r) && !r->overwrite_output_dir)
-    return lb__fail(u->err, LB_E_ARG,
-                    "output_dir: '%s' holds an earlier run; resume_from_checkpoint=true goes on with "
-                    "it, overwrite_output_dir=true starts anew",
-                    r->output_dir);
+    return lb__fail(
+        u->err, LB_E_ARG,
+        "output_dir: '%s' holds an earlier run; resume_from_checkpoint=true goes on with "
+        "it, overwrite_output_dir=true starts anew",
+        r->output_dir);
   st = lb__folder_make(r->output_dir, u->err);
   if (st == LB_OK) st = lb__checkpoint_clean(r->output_dir, u->err);
-  if (st == LB_OK && earlier && !is_resumed(r)) st = lb__checkpoint_remove_all(r->output_dir, u->err);
+  if (st == LB_OK && earlier && !is_resumed(r))
+    st = lb__checkpoint_remove_all(r->output_dir, u->err);
   return st;
 }
 
@@ -243,9 +246,8 @@ static lb_status finish(run *u) {
 static lb_status save_recipe(run *u) {
   const char *text = lb_recipe_text(u->recipe);
   char *path = lb__path_join(u->recipe->output_dir, "recipe.resolved.yaml");
-  lb_status st = text != NULL && path != NULL
-                     ? lb__file_save(path, text, strlen(text), u->err)
-                     : lb__fail_nomem(u->err, "the resolved recipe");
+  lb_status st = text != NULL && path != NULL ? lb__file_save(path, text, strlen(text), u->err)
+                                              : lb__fail_nomem(u->err, "the resolved recipe");
   lb__free(path);
   return st;
 }
@@ -275,10 +277,8 @@ static const lb_model_figures unknown = {NAN, NAN, NAN, 0, 0, NAN};
 lb_status lb_distill(lb_distill_result *result, lb_recipe *recipe,
                      const lb_distill_options *options, lb_error *err) {
   static const lb_distill_options none = {0};
-  run u = {.recipe = recipe,
-           .options = options != NULL ? options : &none,
-           .result = result,
-           .err = err};
+  run u = {
+      .recipe = recipe, .options = options != NULL ? options : &none, .result = result, .err = err};
   *result = (lb_distill_result){.teacher = unknown, .before = unknown, .after = unknown};
   snprintf(result->output_dir, sizeof result->output_dir, "%s", recipe->output_dir);
   lb_status st = run_all(&u);

@@ -1,19 +1,35 @@
 /* run_identity.c - see run_identity.h. */
 #include "run_identity.h"
 
+#include "recipe_values.h"
+
 enum { TEXT_MAX = 1 << 20 };
 
-/* Keys that may differ between the beginning of a run and its going on: where it writes, how often it
- * tells, and for how long it goes. */
+/* Keys that may differ between the beginning of a run and its going on: where it writes, how often
+ * it tells, and for how long it goes. */
 static bool is_free(const char *path) {
   static const char *const free_keys[] = {
-      "output_dir",          "overwrite_output_dir",  "save_dtype",
-      "gguf",                "train.logging_steps",   "train.logging_first_step",
-      "train.save_steps",    "train.save_total_limit", "train.eval_steps",
-      "train.report_to",     "train.max_bad_steps",   "train.resume_from_checkpoint",
-      "train.gradient_checkpointing", "test.prompt",  "test.max_new_tokens",
-      "test.num_beams",      "test.early_stopping",   "data.train",
-      "data.eval",           "teacher",               "student",
+      "output_dir",
+      "overwrite_output_dir",
+      "save_dtype",
+      "gguf",
+      "train.logging_steps",
+      "train.logging_first_step",
+      "train.save_steps",
+      "train.save_total_limit",
+      "train.eval_steps",
+      "train.report_to",
+      "train.max_bad_steps",
+      "train.resume_from_checkpoint",
+      "train.gradient_checkpointing",
+      "test.prompt",
+      "test.max_new_tokens",
+      "test.num_beams",
+      "test.early_stopping",
+      "data.train",
+      "data.eval",
+      "teacher",
+      "student",
   };
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(free_keys[i], path) == 0) return true;
@@ -33,12 +49,12 @@ char *lb__run_identity(const lb__setup *s) {
   if (s->teacher != NULL) add_model(&b, "teacher", lb__teacher_model(s->teacher));
   lb__buf_printf(&b, "data=%016llx\nvocabulary=%lld\n",
                  (unsigned long long)lb__corpus_get_facts(s->corpus)->hash, (long long)s->vocab);
-  char value[512];
-  for (size_t i = 0; lb_recipe_key_at(i) != NULL; i++) {
-    const char *path = lb_recipe_key_at(i)->path;
-    if (is_free(path)) continue;
-    lb__recipe_value_text(value, sizeof value, s->recipe, i);
-    lb__buf_printf(&b, "%s=%s\n", path, value);
+  for (size_t i = 0; lb__recipe_row_at(i) != NULL; i++) {
+    const lb__recipe_row *row = lb__recipe_row_at(i);
+    if (is_free(row->key.path)) continue;
+    lb__buf_printf(&b, "%s=", row->key.path);
+    lb__recipe_write(&b, s->recipe, row);
+    lb__buf_add_char(&b, '\n');
   }
   char *text = lb__buf_take(&b);
   lb__buf_deinit(&b);

@@ -1,5 +1,5 @@
-/* run_identity.h - what makes a run this run: what must be the same when it is resumed; and its loss in
- * words. */
+/* run_identity.h - what makes a run this run: what must be the same when it is resumed; and its
+ * loss in words. */
 #ifndef LB_DISTILL_RUN_IDENTITY_H
 #define LB_DISTILL_RUN_IDENTITY_H
 

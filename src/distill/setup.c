@@ -45,7 +45,8 @@ static lb_status open_models(lb__setup *s, const lb__setup_options *how, lb_erro
   }
   if (st != LB_OK) return st;
   lb__setup_phase(s, "opening the student", 0, 0);
-  st = lb__model_open_trainable(&s->student, r->student, &student, err);
+  st = how->only_look ? lb_model_open(&s->student, r->student, NULL, err)
+                      : lb__model_open_trainable(&s->student, r->student, &student, err);
   return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "student");
 }
 
@@ -129,11 +130,12 @@ static lb_status check_lengths(const lb__setup *s, lb_error *err) {
   for (int i = 0; i < 2 && models[i] != NULL; i++) {
     int64_t context = lb_model_get_info(models[i])->max_positions;
     if (s->recipe->data.max_length > context)
-      return lb__fail(err, LB_E_ARG,
-                      "data.max_length is %lld, but the %s has %lld positions; set max_length to at "
-                      "most that",
-                      (long long)s->recipe->data.max_length, i == 0 ? "student" : "teacher",
-                      (long long)context);
+      return lb__fail(
+          err, LB_E_ARG,
+          "data.max_length is %lld, but the %s has %lld positions; set max_length to at "
+          "most that",
+          (long long)s->recipe->data.max_length, i == 0 ? "student" : "teacher",
+          (long long)context);
   }
   return LB_OK;
 }
@@ -141,8 +143,10 @@ static lb_status check_lengths(const lb__setup *s, lb_error *err) {
 static lb_status open_corpora(lb__setup *s, const lb__setup_options *how, lb_error *err) {
   const lb_recipe *r = s->recipe;
   if (r->data.train.n == 0)
-    return lb__fail(err, LB_E_ARG, "%s: data.train names no file; want a .jsonl or .txt file, or a "
-                    "folder of them", r->source);
+    return lb__fail(err, LB_E_ARG,
+                    "%s: data.train names no file; want a .jsonl or .txt file, or a "
+                    "folder of them",
+                    r->source);
   lb_status st = check_lengths(s, err);
   if (st != LB_OK) return st;
   lb__corpus_options o = corpus_options(s, &r->data.train);
@@ -156,8 +160,8 @@ static lb_status open_corpora(lb__setup *s, const lb__setup_options *how, lb_err
     return lb__corpus_open(&s->held_out, &o, err);
   }
   if (r->data.eval_fraction > 0.0)
-    return lb__corpus_split(&s->held_out, s->corpus, r->data.eval_fraction,
-                            (uint64_t)r->train.seed, err);
+    return lb__corpus_split(&s->held_out, s->corpus, r->data.eval_fraction, (uint64_t)r->train.seed,
+                            err);
   return LB_OK;
 }
 

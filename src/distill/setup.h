@@ -14,7 +14,7 @@ typedef struct lb__setup {
   lb_recipe *recipe;                 /* borrowed */
   const lb_distill_options *options; /* borrowed, never NULL */
   lb__teacher *teacher;              /* NULL: none */
-  lb_model *student;                 /* trainable */
+  lb_model *student;                 /* trainable, unless only_look */
   lb_tokenizer *tokenizer;           /* the student's, else the teacher's; NULL: none has one */
   lb_chat_template *chat;            /* NULL: none */
   bool is_teachers_tokenizer;        /* the student brought none */
@@ -27,6 +27,7 @@ typedef struct lb__setup_options {
   lb_dtype real;          /* of the student, and of the teacher when F64 */
   const char *token_file; /* where tokens go; NULL: memory */
   int64_t max_documents;  /* read at most so many; 0: as the recipe says */
+  bool only_look;         /* the student's weights stay as they are stored: nobody will train */
 } lb__setup_options;
 
 /* @owns *s: lb__setup_close, also after a failure
