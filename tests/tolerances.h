@@ -65,6 +65,12 @@ typedef struct lb_tolerance {
 #define LB_TOL_ACT {1e-5, 1e-16}
 /* Scores in float32 (rounding times |score|), exp, a weighted mean. */
 #define LB_TOL_ATTENTION {0, 2e-6}
+/* p made again from a float32 logsumexp, then two more products and sums over all queries. */
+#define LB_TOL_ATTENTION_BWD {0, 4e-6}
+/* One product with 1 / (1 - p) rounded to float32. */
+#define LB_TOL_DROPOUT {2.5e-7, 0}
+/* Scores in float32; a KL is the difference of logarithms near each other. */
+#define LB_TOL_RELATION {0, 4e-6}
 /* logsumexp: float32 terms summed in double over stretches; ids and logits are copies. */
 #define LB_TOL_LOGSUMEXP {1.5e-7, 0}
 /* Exact squares, summed in double in another order. */
@@ -72,5 +78,9 @@ typedef struct lb_tolerance {
 /* A handful of float32 roundings where the reference rounds once. */
 #define LB_TOL_ADAMW {3e-7, 3e-8}
 /* clang-format on */
+
+/* ---- op/: gradients in double against central differences with h = 1e-5 ----
+ * The difference itself is off by h^2 / 6 of the third derivative and 1e-11 of rounding. */
+#define LB_TOL_GRADIENT 1e-6
 
 #endif

@@ -171,16 +171,28 @@ lb_status lb__file_remove(const char *path, lb_error *err) {
   return lb__fail_path(err, path);
 }
 
+static lb_status remove_in(const char *folder, const char *name, lb_error *err) {
+  char path[4096];
+  if (snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path)
+    return lb__file_remove(path, err);
+  errno = ENAMETOOLONG;
+  return lb__fail_path(err, folder);
+}
+
+/* Without allocating: this tidies up after memory has run out. */
 static lb_status remove_files_in(const char *path, lb_error *err) {
-  char **names;
-  size_t n;
-  lb_status st = lb__folder_list(&names, &n, path, err);
-  for (size_t i = 0; i < n && st == LB_OK; i++) {
-    char *file = lb__path_join(path, names[i]);
-    st = file != NULL ? lb__file_remove(file, err) : lb__fail_nomem(err, path);
-    lb__free(file);
+  DIR *folder = current_io->opendir(path);
+  if (folder == NULL) return lb__fail_path(err, path);
+  lb_status st = LB_OK;
+  for (;;) {
+    errno = 0;
+    const struct dirent *entry = readdir(folder);
+    if (entry == NULL && errno != 0) st = lb__fail_path(err, path);
+    if (entry == NULL || st != LB_OK) break;
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+      st = remove_in(path, entry->d_name, err);
   }
-  lb__name_list_free(names, n);
+  closedir(folder);
   return st;
 }
 

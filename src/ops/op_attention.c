@@ -127,19 +127,72 @@ static lb_status check_attention(lb__stream *s, const lb__attention_args *a, lb_
                     "attention: window %lld, scale %g, softcap %g: want a window >= 0 and finite "
                     "numbers",
                     (long long)a->window, (double)a->scale, (double)a->softcap);
+  st = lb__op_check_draw(OP, &a->dropout, err);
+  if (st != LB_OK) return st;
   if (a->page_table != NULL) return check_cache(a, err);
   if (a->k->shape[0] == a->q->shape[0]) return LB_OK;
   return lb__op_fail_pair(err, OP, (lb__named){"q", a->q}, (lb__named){"k", a->k},
                           "without a cache, want as many keys as queries");
 }
 
+/* ---- backward of attention ---- */
+
+/* What a node keeps: descriptors, because those of the caller may be gone by then. */
+typedef struct saved_attention {
+  lb_tensor out, logsumexp, q, k, v, cu_seqlens;
+  lb__attention_args args; /* its numbers; the pointers are stale */
+} saved_attention;
+
+static lb_status attention_backward(lb__stream *s, const lb_tensor *dout, void *saved,
+                                    lb_error *err) {
+  const saved_attention *a = saved;
+  lb_tensor *dq, *dk, *dv, dq_view, dk_view, dv_view;
+  lb_status st = lb__op_gradient(&dq, &dq_view, s, &a->q, err);
+  if (st == LB_OK) st = lb__op_gradient(&dk, &dk_view, s, &a->k, err);
+  if (st == LB_OK) st = lb__op_gradient(&dv, &dv_view, s, &a->v, err);
+  if (st != LB_OK) return st;
+  lb__attention_bwd_args args = {.dq = dq,
+                                 .dk = dk,
+                                 .dv = dv,
+                                 .dout = dout,
+                                 .out = &a->out,
+                                 .logsumexp = &a->logsumexp,
+                                 .q = &a->q,
+                                 .k = &a->k,
+                                 .v = &a->v,
+                                 .cu_seqlens = &a->cu_seqlens,
+                                 .window = a->args.window,
+                                 .scale = a->args.scale,
+                                 .softcap = a->args.softcap,
+                                 .dropout = a->args.dropout};
+  return lb__run_attention_bwd(&s->arena, &args, err);
+}
+
+static lb_status record_attention(lb__stream *s, const lb__attention_args *a, lb_error *err) {
+  saved_attention saved = {.out = *a->out,
+                           .logsumexp = *a->logsumexp,
+                           .q = *a->q,
+                           .k = *a->k,
+                           .v = *a->v,
+                           .cu_seqlens = *a->cu_seqlens,
+                           .args = *a};
+  return lb__tape_record(s, a->out, false, attention_backward, &saved, sizeof saved, err);
+}
+
 lb_status lb__op_attention(lb__stream *s, lb_tensor **out, lb__attention_args a, lb_error *err) {
   *out = NULL;
+  bool recording = lb__tape_wants(s, a.q) || lb__tape_wants(s, a.k) || lb__tape_wants(s, a.v);
   lb_status st = check_attention(s, &a, err);
   if (st != LB_OK) return st;
+  if (recording && a.page_table != NULL)
+    return lb__fail(err, LB_E_ARG,
+                    "attention: keys and values of a cache have no gradient; want page_table NULL "
+                    "while recording");
   st = lb__stream_tensor(&a.out, s, s->real, 3, a.q->shape, err);
-  if (st != LB_OK) return st;
-  st = lb__run_attention(&s->arena, &a, err);
+  if (st == LB_OK && recording)
+    st = lb__stream_tensor(&a.logsumexp, s, s->real, 2, a.q->shape, err);
+  if (st == LB_OK) st = lb__run_attention(&s->arena, &a, err);
+  if (st == LB_OK && recording) st = record_attention(s, &a, err);
   if (st == LB_OK) *out = a.out;
   return st;
 }

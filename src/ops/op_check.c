@@ -78,6 +78,28 @@ lb_status lb__op_check_weight(lb__op op, const char *name, const lb_tensor *weig
   return lb__op_fail(err, LB_E_DTYPE, op, name, weight, "want a float or block type");
 }
 
+lb_status lb__op_check_draw(lb__op op, const lb__dropout *draw, lb_error *err) {
+  if (draw->p >= 0.0f && draw->p < 1.0f && draw->site <= UINT16_MAX) return LB_OK;
+  return lb__fail(
+      err, LB_E_ARG,
+      "%s: dropout of %g at site %u: want a probability in [0, 1) and a site below 65536",
+      lb__op_name(op), (double)draw->p, draw->site);
+}
+
+lb_status lb__op_add_losses(double *sum, const lb_tensor *losses, lb_error *err) {
+  enum { MOST = 128 };
+  double values[MOST];
+  int64_t n = lb__tensor_elements(losses);
+  for (int64_t begin = 0; begin < n; begin += MOST) {
+    size_t count = (size_t)(n - begin < MOST ? n - begin : MOST);
+    lb_status st = lb__tensor_read(losses, (size_t)begin * sizeof *values, values,
+                                   count * sizeof *values, err);
+    if (st != LB_OK) return st;
+    for (size_t i = 0; i < count; i++) *sum += values[i];
+  }
+  return LB_OK;
+}
+
 /* ---- running a kernel ---- */
 
 typedef struct call {

@@ -34,6 +34,11 @@ lb_status lb__op_check_vector(lb__op op, lb__named vector, lb__named x, lb_dtype
 /* A weight may be any float or block type, never an integer. */
 lb_status lb__op_check_weight(lb__op op, const char *name, const lb_tensor *weight, lb_error *err);
 
+/* 0 <= p < 1, and a site that leaves room for every element (LB_E_ARG). */
+lb_status lb__op_check_draw(lb__op op, const lb__dropout *draw, lb_error *err);
+/* *sum += losses [n] F64, one after the other. */
+lb_status lb__op_add_losses(double *sum, const lb_tensor *losses, lb_error *err);
+
 /* Runs the kernel in the table (the exact one when the tensors are F64) with scratch from `arena`,
  * given back afterwards; from the heap when `arena` is NULL. A failure names the op and the kernel.
  */

@@ -30,10 +30,10 @@ typedef enum lb__act_kind {
   LB__ACT_RELU
 } lb__act_kind;
 
-/* Which elements a dropout zeroes: element i when lb__random_uniform({seed, DROPOUT}, step, site *
- * 2^40
- * + i) < p; `site` numbers the places of a model, so that no two draw the same numbers. The others
- * are multiplied by 1 / (1 - p). */
+/* Which elements a dropout zeroes: element i < 2^48 when
+ *   lb__random_uniform({seed, DROPOUT}, step, site * 2^48 + i) < p
+ * `site` < 2^16 numbers the places of a model, so that no two draw the same numbers. The others are
+ * multiplied by 1 / (1 - p). */
 typedef struct lb__dropout {
   float p; /* 0 <= p < 1; 0: none */
   uint64_t seed, step;
@@ -93,7 +93,7 @@ typedef struct lb__rope_args {
  * Never builds a [T,T] matrix. logsumexp [N,H] F32 of the scores (NULL: not wanted) is for
  * backward. dropout (p 0: none) zeroes weights after the softmax; the draw of weight (query row n,
  * head h, key j of the document) has index (n * H + h) * 2^24 + j, so documents are shorter than
- * 2^24. */
+ * 2^24 and N * H is below 2^24. */
 typedef struct lb__attention_args {
   lb_tensor *out, *logsumexp;
   const lb_tensor *q, *k, *v, *cu_seqlens;
@@ -335,6 +335,9 @@ lb_status lb__op_rms_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
 lb_status lb__op_layer_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                             const lb_tensor *weight, const lb_tensor *bias, float eps,
                             lb_error *err);
+/* While recording, no op before this one may need x's values in backward: they are overwritten.
+ * What comes before rope in models (linear, rms_norm, reshape) does not look at its result again.
+ */
 lb_status lb__op_rope(lb__stream *s, lb_tensor *x, const lb_tensor *positions,
                       const lb_tensor *inv_freq, float magnitude, lb_error *err);
 /* `a` without `out`, which is allocated with q's shape. */

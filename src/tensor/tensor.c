@@ -138,7 +138,7 @@ lb_tensor lb__tensor_gradient(const lb_tensor *t) {
 }
 
 void lb__tensor_zero(lb_tensor *t) {
-  memset(lb__tensor_data(t), 0, t->size_bytes);
+  if (t->size_bytes > 0) memset(lb__tensor_data(t), 0, t->size_bytes);
 }
 
 int64_t lb__tensor_elements(const lb_tensor *t) {

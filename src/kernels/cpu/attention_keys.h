@@ -3,7 +3,7 @@
 #ifndef LB_KERNELS_ATTENTION_KEYS_H
 #define LB_KERNELS_ATTENTION_KEYS_H
 
-#include "ops/ops.h"
+#include "dropout_draw.h"
 #include "tensor/tensor_data.h"
 
 /* One document: its queries are rows first_query .. first_query + n_queries - 1 of q, the last
@@ -34,6 +34,23 @@ static inline int64_t lb__query_position(const lb__document *d, int64_t q) {
 /* The query at `position` sees keys from this one up to and including `position`. */
 static inline int64_t lb__first_visible_key(const lb__attention_args *a, int64_t position) {
   return a->window > 0 && position >= a->window ? position - a->window + 1 : 0;
+}
+
+/* What dropout multiplies the weight of key j by; `row` is query row * H + head. */
+static inline double lb__attention_dropout(const lb__attention_args *a, int64_t row, int64_t j) {
+  return lb__dropout_factor(&a->dropout, (uint64_t)row << 24 | (uint64_t)j);
+}
+
+/* The forward that a backward belongs to. */
+static inline lb__attention_args lb__attention_of(const lb__attention_bwd_args *b) {
+  return (lb__attention_args){.q = b->q,
+                              .k = b->k,
+                              .v = b->v,
+                              .cu_seqlens = b->cu_seqlens,
+                              .window = b->window,
+                              .scale = b->scale,
+                              .softcap = b->softcap,
+                              .dropout = b->dropout};
 }
 
 /* The row of k and v that holds key j. */

@@ -7,8 +7,5 @@
     (void)workspace;                                                                               \
     return LB_E_UNSUPPORTED;                                                                       \
   }
-PENDING(attention_bwd)
-PENDING(dropout)
 PENDING(divergence)
 PENDING(mse)
-PENDING(relation)

@@ -11,6 +11,7 @@ void lb__ref_fill(lb__kernel_table *table) {
   table->linear_workspace = lb__ref_linear_workspace;
   table->embed_workspace = lb__ref_embed_workspace;
   table->attention_workspace = lb__ref_attention_workspace;
+  table->relation_workspace = lb__ref_relation_workspace;
   table->cast_workspace = lb__ref_cast_workspace;
   table->linear_bwd_workspace = lb__ref_linear_bwd_workspace;
   table->rms_norm_bwd_workspace = lb__ref_rms_norm_bwd_workspace;
