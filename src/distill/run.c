@@ -13,6 +13,7 @@
 #include "run_identity.h"
 
 #include "base/fail.h"
+#include "base/files.h"
 #include "report/model_card.h"
 #include "report/run_log.h"
 #include "report/tensorboard_log.h"
