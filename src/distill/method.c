@@ -21,6 +21,7 @@ struct lb__method {
   size_t n_pairs; /* of compared layers */
   lb__taps student_taps, teacher_taps;
   lb__projectors projectors;
+  const lb__figures *figures; /* NULL: nothing is evaluated */
   lb__parameter *parameters;
   size_t n_parameters;
   lb__stream stream;
@@ -193,6 +194,10 @@ void lb__method_free(lb__method *m) {
 const lb__parameter *lb__method_parameters(const lb__method *m, size_t *n) {
   *n = m->n_parameters;
   return m->parameters;
+}
+
+void lb__method_set_figures(lb__method *m, const lb__figures *figures) {
+  m->figures = figures;
 }
 
 lb__stream *lb__method_stream(lb__method *m) {
@@ -388,6 +393,11 @@ static lb_status run(void *ctx, const lb__micro_batch *batch, const lb__step_con
   return run_micro(ctx, batch, step, sums, true, err);
 }
 
+static lb_status evaluate(void *ctx, lb_event *event, lb_error *err) {
+  const lb__method *m = ctx;
+  return lb__figures_event(event, m->figures, err);
+}
+
 static lb_status save(void *ctx, const char *folder, lb_error *err) {
   lb__method *m = ctx;
   lb_status st = lb__model_save_folder(m->student, folder, LB_DTYPE_F32, err);
@@ -404,6 +414,7 @@ lb__objective lb__method_objective(lb__method *m) {
   static const char *const extra[] = {
       [LB__DISTILL_HIDDEN] = "hidden", [LB__DISTILL_ATTENTION] = "attention"};
   lb__objective o = {.ctx = m, .run = run, .save = save, .load = load};
+  if (m->figures != NULL) o.evaluate = evaluate;
   o.term_names[o.n_terms++] = "ce";
   if (m->teacher != NULL) o.term_names[o.n_terms++] = "kd";
   if (has_extra(m)) o.term_names[o.n_terms++] = extra[m->recipe->distill.type];

@@ -12,6 +12,7 @@
 #ifndef LB_DISTILL_METHOD_H
 #define LB_DISTILL_METHOD_H
 
+#include "figures.h"
 #include "recipe.h"
 #include "teacher.h"
 
@@ -28,7 +29,9 @@ lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *st
                          lb__teacher *teacher, int64_t vocab, lb_dtype real, lb_error *err);
 void lb__method_free(lb__method *m);
 
-/* run, save and load are filled in; evaluate is the caller's to add. ctx is the method. */
+/* Held-out figures of the objective's evaluate; borrowed. */
+void lb__method_set_figures(lb__method *m, const lb__figures *figures);
+/* ctx is the method; evaluate is NULL without figures. */
 lb__objective lb__method_objective(lb__method *m);
 /* The student's parameters and the projectors'. Borrowed. */
 const lb__parameter *lb__method_parameters(const lb__method *m, size_t *n);

@@ -27,6 +27,7 @@ typedef struct run {
   const lb_distill_options *options;
   lb_distill_result *result;
   lb__setup setup;
+  lb__figures figures;
   char *token_file;
   lb__method *method;
   lb__run_log *log;
@@ -99,13 +100,16 @@ static lb_status open_everything(run *u) {
   if (st == LB_OK)
     st = lb__method_new(&u->method, u->recipe, u->setup.student, u->setup.teacher, u->setup.vocab,
                         LB_DTYPE_F32, u->err);
+  if (st == LB_OK) st = lb__figures_init(&u->figures, &u->setup, u->err);
+  if (st == LB_OK) lb__method_set_figures(u->method, &u->figures);
+  u->result->is_measured_on_training_data = u->setup.held_out == NULL;
   return st;
 }
 
 static lb_status measure_before(run *u) {
   lb__setup_phase(&u->setup, "measuring teacher and student", 0, 0);
-  return lb__figures_measure(&u->result->before, &u->result->teacher, &u->setup, u->setup.student,
-                             u->err);
+  return lb__figures_measure(&u->result->before, &u->result->teacher, &u->figures,
+                             u->setup.student, u->err);
 }
 
 /* ---- listening ---- */
@@ -204,7 +208,7 @@ static lb_status measure_after(run *u) {
   lb_model *saved;
   lb__setup_phase(&u->setup, "measuring the student", 0, 0);
   lb_status st = lb_model_open(&saved, u->recipe->output_dir, NULL, u->err);
-  if (st == LB_OK) st = lb__figures_measure(&u->result->after, NULL, &u->setup, saved, u->err);
+  if (st == LB_OK) st = lb__figures_measure(&u->result->after, NULL, &u->figures, saved, u->err);
   lb_model_free(saved);
   return st;
 }
@@ -268,6 +272,7 @@ static void clean_up(run *u) {
   if (u->token_file != NULL) (void)lb__file_remove(u->token_file, NULL);
   lb__free(u->token_file);
   lb__method_free(u->method);
+  lb__figures_deinit(&u->figures);
   lb__run_log_free(u->log);
   lb__tensorboard_log_free(u->tensorboard);
   lb__setup_close(&u->setup);
