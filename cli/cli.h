@@ -41,7 +41,9 @@ typedef struct verb {
   positional positionals[POSITIONALS_MAX + 1];
   const option *options; /* ends with a row without a name; NULL: none */
   example examples[5];
-  size_t args_size; /* of the struct that the options fill; it begins with verb_args */
+  size_t args_size;        /* of the struct that the options fill; it begins with verb_args */
+  extra_key_fn *extra_key; /* keys beyond the options: those of a recipe; NULL: none */
+  bool explains_keys;      /* the help of this verb is where they are explained */
   int (*run)(cli *c, void *args);
 } verb;
 
@@ -58,6 +60,7 @@ struct cli {
     int64_t threads;
   } global;
   option_sources sources;
+  extra_values extra; /* "key=value" of keys beyond the options */
   bool out_is_terminal, err_is_terminal;
 };
 
@@ -87,7 +90,7 @@ int cli_finish(const cli *c, int code);
 
 /* ---- Ctrl-C ---- */
 
-/* Non-zero after SIGINT or SIGTERM. A second signal ends the process at once. */
+/* Non-zero after SIGINT or SIGTERM. A second signal, of either kind, ends the process at once. */
 extern volatile sig_atomic_t cli_cancelled;
 /* Forgets a Ctrl-C (chat: it stopped only the answer) and listens for the next one. */
 void cli_listen_for_cancel(void);
@@ -96,7 +99,11 @@ void cli_listen_for_cancel(void);
 
 void help_overview(const cli *c, FILE *file);
 void help_verb(const cli *c, const verb *v, FILE *file);
+void help_print_heading(const cli *c, FILE *file, const char *heading);
+/* Two columns: a short left side, and wrapped prose. */
+void help_print_entry(FILE *file, const char *left, const char *prose);
 void man_page_print(FILE *file);
+void man_page_put(FILE *file, const char *prose); /* as roff */
 void completion_print(FILE *file, const char *shell);
 /* "--max-new-tokens N", "--json", "--early-stopping true|false|never" */
 void option_print_spelling(text *out, const option *o);

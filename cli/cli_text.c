@@ -124,3 +124,19 @@ void text_put_visible(text *t, const char *bytes, size_t size) {
     at += n;
   }
 }
+
+void text_put_shell_word(text *out, const char *word) {
+  static const char safe[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
+  if (word[0] != '\0' && word[strspn(word, safe)] == '\0') {
+    text_put(out, word);
+    return;
+  }
+  text_put(out, "'");
+  for (const char *c = word; *c != '\0'; c++)
+    if (*c == '\'')
+      text_put(out, "'\\''");
+    else
+      text_add(out, c, 1);
+  text_put(out, "'");
+}

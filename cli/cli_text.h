@@ -29,6 +29,9 @@ const char *text_get(const text *t); /* "" when empty */
  * harmless on a terminal. */
 void text_put_visible(text *t, const char *bytes, size_t size);
 
+/* Adds a word as a POSIX shell reads it: in quotes when it needs them. */
+void text_put_shell_word(text *t, const char *word);
+
 /* The length in bytes of the UTF-8 character at the front of bytes, and its value; 1 and -1 for a
  * broken one. size > 0. */
 size_t text_character(int32_t *out, const char *bytes, size_t size);

@@ -1,5 +1,5 @@
 /* completion.c - shell completion for bash, zsh and fish, written from the rows of verbs. */
-#include "cli.h"
+#include "recipe_options.h"
 
 #include <string.h>
 
@@ -17,11 +17,25 @@ static void put_choices(FILE *file, const char *choices) {
   for (const char *c = choices; *c != '\0'; c++) fputc(*c == '|' ? ' ' : *c, file);
 }
 
+/* The keys of a recipe, for the verbs that take them. */
+static const option *extra_options(const verb *v) {
+  return v->extra_key != NULL ? recipe_option_rows() : NULL;
+}
+
 static const char *first_choices(const verb *v) {
   return v->positionals[0].name == NULL ? NULL : v->positionals[0].choices;
 }
 
 /* ---- bash: a case per verb for the words, a case per option for its values ---- */
+
+static void put_bash_values(FILE *file, const option *table) {
+  for (const option *o = table; o != NULL && o->name != NULL; o++) {
+    if (o->choices == NULL) continue;
+    fprintf(file, "      [ \"$before\" != --%s ] || values=\"", o->name);
+    put_choices(file, o->choices);
+    fputs("\"\n", file);
+  }
+}
 
 static void print_bash(FILE *file) {
   fputs("# bash completion for limbeck; made by `limbeck completion bash`\n"
@@ -37,6 +51,7 @@ static void print_bash(FILE *file) {
     const verb *v = verb_at(i);
     fprintf(file, "    %s)\n      words=\"", v->name);
     put_words(file, v->options);
+    put_words(file, extra_options(v));
     put_words(file, global_options);
     fputs("\"\n", file);
     if (first_choices(v) != NULL) {
@@ -44,12 +59,8 @@ static void print_bash(FILE *file) {
       put_choices(file, first_choices(v));
       fputs("\"\n", file);
     }
-    for (const option *o = v->options; o != NULL && o->name != NULL; o++)
-      if (o->choices != NULL) {
-        fprintf(file, "      [ \"$before\" != --%s ] || values=\"", o->name);
-        put_choices(file, o->choices);
-        fputs("\"\n", file);
-      }
+    put_bash_values(file, v->options);
+    put_bash_values(file, extra_options(v));
     fputs("      ;;\n", file);
   }
   fputs("    *) return ;;\n  esac\n"
@@ -109,6 +120,7 @@ static void print_zsh(FILE *file) {
     const verb *v = verb_at(i);
     fprintf(file, "    %s)\n      _arguments", v->name);
     put_zsh_options(file, v->options);
+    put_zsh_options(file, extra_options(v));
     put_zsh_options(file, global_options);
     if (first_choices(v) != NULL) {
       fprintf(file, " \\\n        '1:%s:(", v->positionals[0].name);
@@ -151,6 +163,7 @@ static void print_fish(FILE *file) {
       fputs("'\n", file);
     }
     put_fish_options(file, condition, v->options);
+    put_fish_options(file, condition, extra_options(v));
   }
   put_fish_options(file, "", global_options);
 }

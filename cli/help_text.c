@@ -1,5 +1,6 @@
 /* help_text.c - `limbeck help`, `limbeck help VERB`: the rows of verbs and options, laid out for a
  * terminal. man_page.c and completion.c lay out the same rows for man and for shells. */
+#include "recipe_options.h"
 #include "terminal.h"
 
 #include <stdlib.h>
@@ -47,12 +48,11 @@ static void print_wrapped(FILE *file, const char *prose, size_t indent, size_t c
   fputc('\n', file);
 }
 
-static void print_heading(const cli *c, FILE *file, const char *heading) {
+void help_print_heading(const cli *c, FILE *file, const char *heading) {
   fprintf(file, "\n%s%s%s\n", terminal_bold(c, file), heading, terminal_plain(c, file));
 }
 
-/* Two columns: a short left side, and wrapped prose that starts at OPTION_COLUMN. */
-static void print_entry(FILE *file, const char *left, const char *prose) {
+void help_print_entry(FILE *file, const char *left, const char *prose) {
   size_t width = strlen(left) + 2;
   fprintf(file, "  %s", left);
   if (width + 2 > OPTION_COLUMN) {
@@ -71,21 +71,22 @@ static void print_options(FILE *file, const option *rows) {
     option_print_spelling(&left, o);
     text_put(&prose, o->help);
     if (o->fallback != NULL) text_putf(&prose, " (default: %s)", o->fallback);
-    print_entry(file, text_get(&left), text_get(&prose));
+    help_print_entry(file, text_get(&left), text_get(&prose));
   }
   text_free(&left);
   text_free(&prose);
 }
 
 void help_overview(const cli *c, FILE *file) {
-  fputs("limbeck: runs language models natively, from Hugging Face folders and GGUF files\n", file);
-  print_heading(c, file, "usage");
+  fputs("limbeck: distils large language models into small ones, and runs them, natively\n", file);
+  help_print_heading(c, file, "usage");
   fputs("  limbeck VERB [arguments] [options]\n", file);
-  print_heading(c, file, "verbs");
+  help_print_heading(c, file, "verbs");
   for (size_t i = 0; verb_at(i) != NULL; i++)
     fprintf(file, "  %-12s%s\n", verb_at(i)->name, verb_at(i)->summary);
-  print_heading(c, file, "first steps");
-  fputs("  limbeck generate model.gguf --prompt \"Once upon a time\"\n"
+  help_print_heading(c, file, "first steps");
+  fputs("  limbeck distill recipe.yaml\n"
+        "  limbeck generate model.gguf --prompt \"Once upon a time\"\n"
         "  limbeck chat model.gguf\n"
         "  limbeck help generate\n",
         file);
@@ -95,23 +96,34 @@ void help_verb(const cli *c, const verb *v, FILE *file) {
   text arguments = {0};
   verb_print_arguments(&arguments, v);
   fprintf(file, "limbeck %s: %s\n", v->name, v->summary);
-  print_heading(c, file, "usage");
+  help_print_heading(c, file, "usage");
   fprintf(file, "  limbeck %s%s%s\n\n  ", v->name, text_get(&arguments),
-          v->options == NULL ? "" : " [options]");
+          v->extra_key != NULL ? " [key=value ...] [options]"
+          : v->options == NULL ? ""
+                               : " [options]");
   print_wrapped(file, v->description, 2, 2);
-  if (v->positionals[0].name != NULL) print_heading(c, file, "arguments");
+  if (v->positionals[0].name != NULL) help_print_heading(c, file, "arguments");
   for (const positional *p = v->positionals; p->name != NULL; p++)
-    print_entry(file, p->name, p->help);
+    help_print_entry(file, p->name, p->help);
   if (v->options != NULL) {
-    print_heading(c, file, "options");
+    help_print_heading(c, file, "options");
     print_options(file, v->options);
   }
-  print_heading(c, file, "options of every verb");
+  if (v->extra_key != NULL && !v->explains_keys) {
+    help_print_heading(c, file, "recipe keys");
+    fputs("  every key of a recipe is an option too; limbeck help recipe explains them\n", file);
+  }
+  help_print_heading(c, file, "options of every verb");
   print_options(file, global_options);
-  if (v->examples[0].command != NULL) print_heading(c, file, "examples");
+  if (v->examples[0].command != NULL) help_print_heading(c, file, "examples");
   for (const example *e = v->examples; e->command != NULL; e++) {
     fprintf(file, "  %s\n      ", e->command);
     print_wrapped(file, e->meaning, 6, 6);
+  }
+  if (v->explains_keys) {
+    fputs("\nRecipe keys, in YAML or as options (learning_rate=1e-4, --learning-rate 1e-4):\n",
+          file);
+    recipe_print_keys(c, file);
   }
   text_free(&arguments);
 }

@@ -146,14 +146,17 @@ static void log_line(void *ctx, lb_log_level level, const char *line) {
 
 volatile sig_atomic_t cli_cancelled;
 
+/* One shot for both signals: a second one, also of the other kind, ends a process that is slow to
+ * notice the first. */
 static void on_signal(int number) {
   (void)number;
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
   cli_cancelled = 1;
 }
 
 void cli_listen_for_cancel(void) {
-  /* One shot, so that a second Ctrl-C ends a process that is slow to notice the first. No
-   * SA_RESTART: a read that waits for a line must wake up. */
+  /* No SA_RESTART: a read that waits for a line must wake up. */
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
   cli_cancelled = 0;
   sigaction(SIGINT, &action, NULL);
@@ -221,7 +224,8 @@ static int print_version(void) {
 static int call_verb(cli *c, int argc, char **argv) {
   const verb *v = c->verb;
   void *args = cli_alloc(v->args_size > sizeof(verb_args) ? v->args_size : sizeof(verb_args));
-  option_target targets[2] = {{v->options, args}, {global_options, &c->global}};
+  option_target targets[2] = {{v->options, args, v->extra_key, &c->extra},
+                              {global_options, &c->global, NULL, NULL}};
   option_complaint complaint = {0};
   int code;
   bool ok = options_parse(targets, &c->sources, argc, argv, ((verb_args *)args)->positional,
@@ -239,6 +243,7 @@ static int call_verb(cli *c, int argc, char **argv) {
     code = run_verb(c, args);
   }
   options_free(targets[0]);
+  extra_values_free(&c->extra);
   text_free(&complaint.message);
   text_free(&complaint.hint);
   free(args);

@@ -241,6 +241,83 @@ static found_option find_negated(const parser *p, const char *name, size_t size)
   return found;
 }
 
+/* ---- keys beyond the tables ---- */
+
+static extra_key find_extra(const parser *p, const char *name, size_t size) {
+  extra_key key = {0};
+  if (p->targets[0].extra_key == NULL) return key;
+  for (size_t i = 0; (key = p->targets[0].extra_key(i)).name != NULL; i++)
+    if (is_same_name(key.name, strlen(key.name), name, size)) break;
+  return key;
+}
+
+static void add_extra(const parser *p, const char *name, const char *value) {
+  extra_values *v = p->targets[0].extra;
+  text item = {0};
+  text_putf(&item, "%s=%s", name, value);
+  v->items = cli_resize(v->items, (v->n + 1) * sizeof *v->items);
+  v->items[v->n++] = item.data;
+}
+
+static void read_extra_environment(const parser *p) {
+  text name = {0};
+  extra_key key;
+  for (size_t i = 0; p->targets[0].extra_key != NULL; i++) {
+    key = p->targets[0].extra_key(i);
+    if (key.name == NULL) break;
+    if (key.is_alias || key.is_whole) continue;
+    text_clear(&name);
+    option_print_environment(&name, &(option){.name = key.name});
+    const char *value = getenv(text_get(&name));
+    if (value != NULL && value[0] != '\0') add_extra(p, key.name, value);
+  }
+  text_free(&name);
+}
+
+/* --learning_rate 1e-4; @return how many further words it took, or -1 when there is no such key or
+ * no value (complained of) */
+static int read_extra(const parser *p, const char *word, const char *name, size_t size,
+                      const char *value, const char *next) {
+  extra_key key = find_extra(p, name, size);
+  int taken = 0;
+  if (key.name == NULL && value == NULL && size > 3 && is_same_name("no-", 3, name, 3)) {
+    key = find_extra(p, name + 3, size - 3);
+    if (!key.is_flag) key.name = NULL;
+    value = "false";
+  }
+  if (key.name == NULL) return -1;
+  if (value == NULL && key.is_flag) {
+    bool follows = next != NULL && (strcmp(next, "true") == 0 || strcmp(next, "false") == 0);
+    value = follows ? next : "true";
+    taken = follows;
+  } else if (value == NULL) {
+    value = next;
+    taken = 1;
+  }
+  if (value == NULL) {
+    text_putf(&p->complaint->message, "%s: want a value, found nothing after it", word);
+    return -1;
+  }
+  add_extra(p, key.name, value);
+  p->targets[0].extra->n_typed++;
+  return taken;
+}
+
+void extra_values_free(extra_values *v) {
+  for (size_t i = 0; i < v->n; i++) free(v->items[i]);
+  free(v->items);
+  *v = (extra_values){0};
+}
+
+static void suggest_extra(suggestion *s, const parser *p) {
+  extra_key key;
+  for (size_t i = 0; p->targets[0].extra_key != NULL; i++) {
+    key = p->targets[0].extra_key(i);
+    if (key.name == NULL) break;
+    suggestion_consider(s, key.name);
+  }
+}
+
 static void set_defaults(const parser *p) {
   for (int t = 0; t < 2; t++) {
     const option *o = p->targets[t].table;
@@ -275,6 +352,7 @@ static void complain_unknown(const parser *p, const char *spelling, const char *
   for (int t = 0; t < 2; t++)
     for (const option *o = p->targets[t].table; o != NULL && o->name != NULL; o++)
       suggestion_consider(&s, o->name);
+  suggest_extra(&s, p);
   text_putf(&p->complaint->message, "unknown option '%s'", spelling);
   if (s.best != NULL)
     text_putf(&p->complaint->hint, "did you mean '--%s'?", s.best);
@@ -283,11 +361,14 @@ static void complain_unknown(const parser *p, const char *spelling, const char *
 }
 
 /* A word that is an option: its name and, when there is a "=", its value. "-" (standard input) is
- * none, nor is a word whose part before "=" could not be a key ("./a=b"). */
-static bool split_option(const char *word, const char **name, size_t *size, const char **value) {
+ * none, nor is a word whose part before "=" could not be a key ("./a=b"). Only keys beyond the
+ * table may have a dot. */
+static bool split_option(const parser *p, const char *word, const char **name, size_t *size,
+                         const char **value) {
+  static const char letters[] = ".abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
   size_t dashes = strspn(word, "-");
   const char *start = word + dashes;
-  size_t n = strspn(start, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+  size_t n = strspn(start, letters + (p->targets[0].extra_key == NULL));
   bool has_value = start[n] == '=';
   if (dashes == 0 && (!has_value || n == 0 || isdigit((unsigned char)start[0]))) return false;
   if (dashes > 0 && start[0] == '\0') return false;
@@ -301,8 +382,14 @@ static bool split_option(const char *word, const char **name, size_t *size, cons
 static int read_option(const parser *p, const char *word, const char *next) {
   const char *name, *value;
   size_t size;
-  if (!split_option(word, &name, &size, &value)) return -1;
+  if (!split_option(p, word, &name, &size, &value)) return -1;
   found_option o = find_option(p, name, size);
+  int taken = 0;
+  if (o.row == NULL) {
+    taken = read_extra(p, word, name, size, value, next);
+    if (taken >= 0 || p->complaint->message.size > 0) return taken;
+    taken = 0;
+  }
   if (o.row == NULL && value == NULL) {
     o = find_negated(p, name, size);
     value = "false";
@@ -311,7 +398,6 @@ static int read_option(const parser *p, const char *word, const char *next) {
     complain_unknown(p, word, name, size);
     return -1;
   }
-  int taken = 0;
   if (value == NULL && o.row->kind == OPTION_FLAG) {
     bool follows = next != NULL && (strcmp(next, "true") == 0 || strcmp(next, "false") == 0);
     value = follows ? next : "true";
@@ -332,10 +418,10 @@ static int read_option(const parser *p, const char *word, const char *next) {
   return taken;
 }
 
-static bool is_option(const char *word) {
+static bool is_option(const parser *p, const char *word) {
   const char *name, *value;
   size_t size;
-  return split_option(word, &name, &size, &value);
+  return split_option(p, word, &name, &size, &value);
 }
 
 bool options_parse(const option_target targets[2], option_sources *sources, int argc, char **argv,
@@ -345,10 +431,11 @@ bool options_parse(const option_target targets[2], option_sources *sources, int 
   bool only_words = false;
   set_defaults(&p);
   if (!read_environment(&p)) return false;
+  read_extra_environment(&p);
   for (int i = 0; i < argc; i++) {
     if (!only_words && strcmp(argv[i], "--") == 0) {
       only_words = true;
-    } else if (!only_words && is_option(argv[i])) {
+    } else if (!only_words && is_option(&p, argv[i])) {
       int taken = read_option(&p, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
       if (taken < 0) return false;
       i += taken;

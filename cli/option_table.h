@@ -6,7 +6,9 @@
  *   --key value, --key=value and key=value are the same; so are `-` and `_` inside a key;
  *   the command line beats the environment (LIMBECK_<KEY>), which beats the default;
  *   a flag needs no value, and takes true or false; --no-key is key=false;
- *   after `--` nothing is an option. */
+ *   after `--` nothing is an option.
+ * A verb may accept keys beyond its table (those of a recipe): the same rules find them, and their
+ * values are handed on as "key=value", unread. */
 #ifndef OPTION_TABLE_H
 #define OPTION_TABLE_H
 
@@ -59,10 +61,26 @@ typedef struct option_sources {
   unsigned char of[OPTIONS_MAX];
 } option_sources;
 
+/* A key beyond the table. Rows of a list that a function gives out one by one. */
+typedef struct extra_key {
+  const char *name;                 /* "learning_rate"; NULL: past the end */
+  bool is_flag, is_alias, is_whole; /* whole: "train.learning_rate" */
+} extra_key;
+typedef extra_key extra_key_fn(size_t i);
+
+/* What was given of them: "key=value", the environment's first, so that the last one wins. */
+typedef struct extra_values {
+  char **items;
+  size_t n, n_typed; /* the typed ones are the last */
+} extra_values;
+void extra_values_free(extra_values *v);
+
 /* A table and the struct that it fills. */
 typedef struct option_target {
   const option *table;
   void *args;
+  extra_key_fn *extra_key; /* NULL: the table is all there is */
+  extra_values *extra;
 } option_target;
 
 /* What was wrong with the command line; both empty when nothing was. */

@@ -1,6 +1,7 @@
 /* verb_help.c - `limbeck help`, `version` and `completion`: what the binary says about itself. */
 #include "cli.h"
 #include "json_writer.h"
+#include "recipe_options.h"
 
 #include <limbeck/environment.h>
 
@@ -8,20 +9,37 @@
 
 typedef struct help_args {
   verb_args words;
-  bool man;
+  bool man, recipe_markdown;
 } help_args;
 
 static const option help_options[] = {{.name = "man",
                                        .kind = OPTION_FLAG,
                                        .offset = offsetof(help_args, man),
                                        .help = "print the manual page, for man"},
+                                      {.name = "recipe-markdown",
+                                       .kind = OPTION_FLAG,
+                                       .offset = offsetof(help_args, recipe_markdown),
+                                       .help = "print the keys of a recipe as docs/recipe.md"},
                                       {0}};
+
+/* What `limbeck help` explains that is no verb. */
+static bool explain_topic(const cli *c, const char *name) {
+  if (strcmp(name, "recipe") != 0) return false;
+  puts("A recipe is a YAML file. Every key may also be an option of distill, plan, verify and\n"
+       "inspect: learning_rate=1e-4, train.learning_rate=1e-4, --learning-rate 1e-4.");
+  recipe_print_keys(c, stdout);
+  return true;
+}
 
 static int run_help(cli *c, void *opaque) {
   const help_args *args = opaque;
   const char *name = args->words.positional[0];
   if (args->man) {
     man_page_print(stdout);
+    return CLI_DONE;
+  }
+  if (args->recipe_markdown) {
+    recipe_print_markdown(stdout);
     return CLI_DONE;
   }
   if (name == NULL) {
@@ -33,8 +51,10 @@ static int run_help(cli *c, void *opaque) {
     help_verb(c, v, stdout);
     return CLI_DONE;
   }
+  if (explain_topic(c, name)) return CLI_DONE;
   suggestion s = suggestion_for(name, strlen(name));
   for (size_t i = 0; verb_at(i) != NULL; i++) suggestion_consider(&s, verb_at(i)->name);
+  suggestion_consider(&s, "recipe");
   text hint = {0};
   if (s.best != NULL) text_putf(&hint, "did you mean '%s'?", s.best);
   int code = cli_usage(c, text_get(&hint), "unknown verb '%s'", name);
@@ -45,12 +65,15 @@ static int run_help(cli *c, void *opaque) {
 const verb verb_help = {.name = "help",
                         .summary = "explain a verb",
                         .description =
-                            "Lists the verbs, or explains one with its options and examples.",
+                            "Lists the verbs, or explains one with its options and examples. "
+                            "limbeck help recipe explains the keys of a recipe.",
                         .positionals = {{.name = "VERB",
-                                         .help = "which one; without it, all are listed",
+                                         .help = "which one, or recipe; without it, all verbs are "
+                                                 "listed",
                                          .optional = true}},
                         .options = help_options,
                         .examples = {{"limbeck help generate", "the options of generate"},
+                                     {"limbeck help recipe", "every key of a recipe"},
                                      {"limbeck help --man > limbeck.1", "the manual page"}},
                         .args_size = sizeof(help_args),
                         .run = run_help};

@@ -1,6 +1,9 @@
 /* verb_inspect.c - `limbeck inspect`: what is in a model, tokenizer or GGUF file. Nothing is
- * loaded as a model, so it also tells about models that Limbeck does not run. */
+ * loaded as a model, so it also tells about models that Limbeck does not run. Recipes are
+ * inspect_recipe.c's. */
+#include "inspect_recipe.h"
 #include "json_writer.h"
+#include "recipe_options.h"
 #include "terminal.h"
 #include "text_side.h"
 
@@ -13,6 +16,7 @@ enum { TEMPLATE_LINES = 6 };
 typedef struct inspect_args {
   verb_args words;
   bool tensors, metadata;
+  int64_t example;
 } inspect_args;
 
 #define FIELD(field) offsetof(inspect_args, field)
@@ -22,6 +26,13 @@ static const option inspect_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(metadata),
      .help = "list every key of the GGUF header or of config.json"},
+    {.name = "example",
+     .kind = OPTION_INT,
+     .offset = FIELD(example),
+     .value = "N",
+     .range = ">= 0",
+     .fallback = "0",
+     .help = "of a recipe: show this document, counted from 0"},
     {0}};
 
 typedef struct dtype_count {
@@ -336,8 +347,13 @@ static int run_inspect(cli *c, void *opaque) {
   const inspect_args *args = opaque;
   inspection all = {0};
   lb_error err = {0};
+  const char *path = args->words.positional[0];
   int code = CLI_DONE;
-  if (open_all(&all, args->words.positional[0], &err) != LB_OK)
+  if (inspect_is_recipe(path)) return inspect_recipe(c, path, args->example);
+  if (c->extra.n_typed > 0)
+    return cli_usage(c, NULL, "'%s' is a key of recipes, and %s is none (.yaml, .yml)",
+                     c->extra.items[c->extra.n - 1], path);
+  if (open_all(&all, path, &err) != LB_OK)
     code = cli_error(c, &err);
   else if (c->global.json)
     print_json(&all);
@@ -349,16 +365,20 @@ static int run_inspect(cli *c, void *opaque) {
 
 const verb verb_inspect = {
     .name = "inspect",
-    .summary = "what is in a model, tokenizer or GGUF file",
+    .summary = "what is in a model, tokenizer, GGUF file or recipe",
     .description = "Shows architecture, size, number formats, tokenizer and chat template without "
-                   "loading the model; also of models that Limbeck does not run. With --json: one "
-                   "object with everything.",
+                   "loading the model; also of models that Limbeck does not run.\n\n"
+                   "Of a recipe: the format of its data, how much there is, and one document as "
+                   "training will see it, with the tokens that are learned in green (in brackets "
+                   "when colours are off). With --json: one object with everything.",
     .positionals = {{.name = "MODEL",
                      .help =
                          "a Hugging Face folder, a .gguf or .safetensors file, a tokenizer.json, "
-                         "or a name in the local hub cache"}},
+                         "a name in the local hub cache, or a recipe.yaml"}},
     .options = inspect_options,
     .examples = {{"limbeck inspect model.gguf", "the summary"},
-                 {"limbeck inspect model.gguf --tensors --metadata", "everything"}},
+                 {"limbeck inspect model.gguf --tensors --metadata", "everything"},
+                 {"limbeck inspect recipe.yaml --example 3", "the fourth document, rendered"}},
     .args_size = sizeof(inspect_args),
+    .extra_key = recipe_extra_key,
     .run = run_inspect};

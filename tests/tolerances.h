@@ -77,6 +77,16 @@ typedef struct lb_tolerance {
 #define LB_TOL_SUM_SQUARES {3e-12, 0}
 /* A handful of float32 roundings where the reference rounds once. */
 #define LB_TOL_ADAMW {3e-7, 3e-8}
+/* Two sums of up to some thousand products, added to what was there. */
+#define LB_TOL_LINEAR_BWD {0, 2.5e-6}
+/* Means over the row as in the forward; weights: sums over rows in float32. */
+#define LB_TOL_NORM_BWD {1e-6, 1e-6}
+/* Derivatives of activations are sums of terms of size 1 that may cancel. */
+#define LB_TOL_ACT_BWD {1e-6, 1e-7}
+/* One product, one sum: the rounding of either. */
+#define LB_TOL_ADD {2e-7, 1e-7}
+/* As many of those as an id has tokens. */
+#define LB_TOL_EMBED_BWD {1e-6, 1e-6}
 /* clang-format on */
 
 /* ---- op/: gradients in double against central differences with h = 1e-5 ----

@@ -10,14 +10,16 @@
 #define TYPE_NUMBER     "number"
 #define TYPE_INTEGER    "integer"
 #define TYPE_BOOL       "true or false"
-#define TYPE_TEXT       "text"
+#define TYPE_TEXT       NULL /* "text" without choices */
 #define TYPE_CHOICE     NULL
 #define TYPE_SAVE_DTYPE NULL
 #define TYPE_TEXTS      "list of texts"
 #define TYPE_INTEGERS   "list of integers"
 
+#define TYPE_OF(name, choices) ((name) != NULL ? (name) : (choices) != NULL ? (choices) : "text")
+
 #define LB__KEY(path, kind, fallback, range, choices, aliases, help)                               \
-  {{#path, aliases, TYPE_##kind != NULL ? TYPE_##kind : (choices), fallback, range, help},         \
+  {{#path, aliases, TYPE_OF(TYPE_##kind, choices), fallback, range, help},                         \
    LB__RECIPE_##kind,                                                                              \
    offsetof(struct lb_recipe, path),                                                               \
    choices},

@@ -150,6 +150,21 @@ BROKEN(act, act_kind, a.kind = (lb__act_kind)((a.kind + 1) % 4))
 BROKEN(act_mul, act_mul_kind, a.kind = (lb__act_kind)((a.kind + 1) % 4))
 BROKEN(scale, scale_more, a.factor *= 1.000001f)
 BROKEN(softcap, softcap_more, a.cap *= 1.0001f)
+BROKEN(rope, rope_turned, a.inverse = !a.inverse)
+BROKEN(embed_bwd, embed_bwd_scale, a.scale *= 1.0001f)
+BROKEN(linear_bwd, linear_bwd_half, a.compute = LB__COMPUTE_BF16)
+BROKEN(linear_bwd, linear_bwd_no_bias, a.dbias = NULL)
+BROKEN(linear_bwd, linear_bwd_no_dx, a.dx = NULL)
+BROKEN(linear_bwd, linear_bwd_no_dweight, a.dweight = NULL)
+BROKEN(rms_norm_bwd, rms_norm_bwd_offset, a.weight_offset += 0.001f)
+BROKEN(rms_norm_bwd, rms_norm_bwd_no_dweight, a.dweight = NULL)
+BROKEN(layer_norm_bwd, layer_norm_bwd_eps, a.eps *= 3)
+BROKEN(layer_norm_bwd, layer_norm_bwd_no_bias, a.dbias = NULL)
+BROKEN(act_bwd, act_bwd_kind, a.kind = (lb__act_kind)((a.kind + 1) % 4))
+BROKEN(act_mul_bwd, act_mul_bwd_kind, a.kind = (lb__act_kind)((a.kind + 1) % 4))
+BROKEN(act_mul_bwd, act_mul_bwd_no_up, a.dup = NULL)
+BROKEN(softcap_bwd, softcap_bwd_more, a.cap *= 1.0001f)
+BROKEN(add_scaled, add_scaled_more, a.factor *= 1.00001f)
 
 BROKEN(adamw, adamw_no_decay, a.weight_decay = 0)
 BROKEN(adamw, adamw_step, a.step += 1)
@@ -305,6 +320,21 @@ static void test_planted_bugs(void **state) {
   PLANT(logits_stats, stats_late_ties, true);
   PLANT(cast, cast_truncates, true);
   PLANT(transpose, transpose_not, true);
+  PLANT(rope, rope_turned, true);
+  PLANT(embed_bwd, embed_bwd_scale, false);
+  PLANT(linear_bwd, linear_bwd_half, false);
+  PLANT(linear_bwd, linear_bwd_no_bias, false);
+  PLANT(linear_bwd, linear_bwd_no_dx, false);
+  PLANT(linear_bwd, linear_bwd_no_dweight, false);
+  PLANT(rms_norm_bwd, rms_norm_bwd_offset, false);
+  PLANT(rms_norm_bwd, rms_norm_bwd_no_dweight, false);
+  PLANT(layer_norm_bwd, layer_norm_bwd_eps, false);
+  PLANT(layer_norm_bwd, layer_norm_bwd_no_bias, false);
+  PLANT(act_bwd, act_bwd_kind, true);
+  PLANT(act_mul_bwd, act_mul_bwd_kind, true);
+  PLANT(act_mul_bwd, act_mul_bwd_no_up, false);
+  PLANT(softcap_bwd, softcap_bwd_more, true);
+  PLANT(add_scaled, add_scaled_more, true);
   PLANT(sum_squares, sum_squares_replaces, true);
   PLANT(adamw, adamw_no_decay, false);
   PLANT(adamw, adamw_step, false);
@@ -334,7 +364,9 @@ static void test_reference_can_be_forced(void **state) {
 
 /* Ops whose kernels are being written. */
 static bool is_pending(lb__op op) {
-  static const char *const names[] = {"divergence", "mse"};
+  static const char *const names[] = {"embed_bwd",  "linear_bwd",  "rms_norm_bwd", "layer_norm_bwd",
+                                      "act_bwd",    "act_mul_bwd", "softcap_bwd",  "add_scaled",
+                                      "divergence", "mse"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(names[i], lb__op_name(op)) == 0) return true;
   return false;

@@ -1,6 +1,7 @@
 /* test_ops.c - what ops refuse, in which words; and that they leave no scratch behind. What they
  * compute is in tests/op and tests/golden. */
 #include "kernels/kernels.h"
+#include "tensor/tape.h"
 #include "tensor/tensor_data.h"
 
 #include <math.h>
@@ -117,6 +118,59 @@ static void test_attention(void **state) {
   REFUSES(LB_E_SHAPE, "for each of 1 documents", lb__op_attention(&stream, &y, a, &err));
 }
 
+static void test_attention_that_is_recorded(void **state) {
+  (void)state;
+  lb_tensor *y, *k = f32(3, 4, 2, 8);
+  lb__gradient slot = {.size_bytes = k->size_bytes};
+  lb__attention_args a = {.q = f32(3, 4, 2, 8), .k = k, .v = k, .cu_seqlens = i32(2), .scale = 1};
+  lb__tape tape;
+  lb__tape_begin(&tape, &stream);
+  k->gradient = &slot;
+  a.page_table = make(LB_DTYPE_I32, 2, 1, 2, 1);
+  a.kv_lens = i32(1);
+  a.page_size = 2;
+  REFUSES(LB_E_ARG, "a cache have no gradient", lb__op_attention(&stream, &y, a, &err));
+  assert_null(y);
+  a.page_table = NULL;
+  assert_int_equal(lb__op_attention(&stream, &y, a, &err), LB_OK);
+  assert_int_equal(tape.n_nodes, 1);
+  assert_non_null(y->gradient);
+  lb__tape_end(&stream);
+}
+
+static void test_dropout(void **state) {
+  (void)state;
+  lb_tensor *y, *x = f32(2, 4, 8, 1);
+  REFUSES(LB_E_ARG, "dropout: dropout of 1 at site 0",
+          lb__op_dropout(&stream, &y, x, (lb__dropout){.p = 1}, &err));
+  REFUSES(LB_E_ARG, "in [0, 1)", lb__op_dropout(&stream, &y, x, (lb__dropout){.p = NAN}, &err));
+  REFUSES(LB_E_ARG, "site below 65536",
+          lb__op_dropout(&stream, &y, x, (lb__dropout){.site = 65536}, &err));
+  REFUSES(LB_E_DTYPE, "dropout: x", lb__op_dropout(&stream, &y, i32(3), (lb__dropout){0}, &err));
+  assert_null(y);
+  lb__attention_args a = {.q = f32(3, 4, 2, 8), .cu_seqlens = i32(2), .scale = 1};
+  a.k = a.v = a.q;
+  a.dropout.p = -0.5f;
+  REFUSES(LB_E_ARG, "attention: dropout of -0.5", lb__op_attention(&stream, &y, a, &err));
+  assert_int_equal(lb__op_dropout(&stream, &y, x, (lb__dropout){0}, &err), LB_OK);
+  assert_ptr_equal(lb__tensor_data(y), lb__tensor_data(x)); /* nothing to do: the same bytes */
+}
+
+static void test_relation(void **state) {
+  (void)state;
+  double sum = 0;
+  lb_tensor *x = f32(2, 4, 8, 1), *starts = i32(2);
+  REFUSES(LB_E_SHAPE, "want as many rows",
+          lb__op_relation(&stream, &sum, x, f32(2, 5, 8, 1), starts, 2, 1, &err));
+  REFUSES(LB_E_SHAPE, "divides both widths, not 0",
+          lb__op_relation(&stream, &sum, x, x, starts, 0, 1, &err));
+  REFUSES(LB_E_SHAPE, "divides both widths, not 4",
+          lb__op_relation(&stream, &sum, x, f32(2, 4, 6, 1), starts, 4, 1, &err));
+  REFUSES(LB_E_ARG, "scale nan", lb__op_relation(&stream, &sum, x, x, starts, 2, NAN, &err));
+  REFUSES(LB_E_SHAPE, "one number more than documents",
+          lb__op_relation(&stream, &sum, x, x, i32(0), 2, 1, &err));
+}
+
 static void test_rope_and_cache(void **state) {
   (void)state;
   lb_tensor *x = f32(3, 4, 2, 8), *k = f32(3, 4, 2, 8), *cache = f32(3, 9, 2, 8);
@@ -200,6 +254,9 @@ int main(void) {
       cmocka_unit_test(test_rows),
       cmocka_unit_test(test_norms),
       cmocka_unit_test(test_attention),
+      cmocka_unit_test(test_attention_that_is_recorded),
+      cmocka_unit_test(test_dropout),
+      cmocka_unit_test(test_relation),
       cmocka_unit_test(test_rope_and_cache),
       cmocka_unit_test(test_elementwise),
       cmocka_unit_test(test_cast_and_transpose),

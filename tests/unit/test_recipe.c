@@ -108,6 +108,21 @@ static void test_reference_job(void **state) {
   lb_recipe_free(r);
 }
 
+/* What the repository shows to newcomers loads. */
+static void test_examples(void **state) {
+  (void)state;
+  static const char *const names[] = {"reference-job", "half-smollm2", "baseline"};
+  for (int i = 0; i < 3; i++) {
+    char path[512];
+    lb_recipe *r;
+    snprintf(path, sizeof path, LIMBECK_SOURCE_DIR "/examples/recipes/%s.yaml", names[i]);
+    if (lb_recipe_load(&r, path, NULL, 0, &err) != LB_OK) fail_msg("%s", err.message);
+    assert_string_equal(r->source, path);
+    assert_non_null(r->test.prompt);
+    lb_recipe_free(r);
+  }
+}
+
 static void test_defaults(void **state) {
   (void)state;
   lb_recipe *r = good(NEEDED);
@@ -590,25 +605,16 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_reference_job),
-      cmocka_unit_test(test_defaults),
-      cmocka_unit_test(test_every_key_and_alias),
-      cmocka_unit_test(test_every_override),
-      cmocka_unit_test(test_every_wrong_type),
-      cmocka_unit_test(test_every_range),
-      cmocka_unit_test(test_names_are_unambiguous),
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_numbers),
-      cmocka_unit_test(test_truths),
-      cmocka_unit_test(test_null_is_as_if_absent),
-      cmocka_unit_test(test_warmup),
-      cmocka_unit_test(test_resume),
-      cmocka_unit_test(test_overrides),
-      cmocka_unit_test(test_unknown_keys),
-      cmocka_unit_test(test_twice),
-      cmocka_unit_test(test_rules),
-      cmocka_unit_test(test_missing),
-      cmocka_unit_test(test_hostile),
+      cmocka_unit_test(test_reference_job),  cmocka_unit_test(test_examples),
+      cmocka_unit_test(test_defaults),       cmocka_unit_test(test_every_key_and_alias),
+      cmocka_unit_test(test_every_override), cmocka_unit_test(test_every_wrong_type),
+      cmocka_unit_test(test_every_range),    cmocka_unit_test(test_names_are_unambiguous),
+      cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_truths),         cmocka_unit_test(test_null_is_as_if_absent),
+      cmocka_unit_test(test_warmup),         cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_overrides),      cmocka_unit_test(test_unknown_keys),
+      cmocka_unit_test(test_twice),          cmocka_unit_test(test_rules),
+      cmocka_unit_test(test_missing),        cmocka_unit_test(test_hostile),
       cmocka_unit_test(test_faults),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
