@@ -158,7 +158,7 @@ static lb_status loss_at(double *out, differences *d, lb_tensor *t, int64_t i, d
 /* The five-point formula: its error falls with the fourth power of the step. */
 static lb_status derivative(double *out, differences *d, lb_tensor *t, int64_t i) {
   static const double at[4] = {-2.0, -1.0, 1.0, 2.0}, factor[4] = {1.0, -8.0, 8.0, -1.0};
-  double x, loss;
+  double x, loss = 0.0;
   lb_status st = read_real(&x, t, i, d->b->err);
   double h = 1e-3 * fmax(fabs(x), 0.1);
   *out = 0.0;
