@@ -320,7 +320,7 @@ lb_status lb__reader_open(lb__reader *r, const char *path, lb_error *err) {
   *r = (lb__reader){.fd = -1};
   char *copy = lb__strdup(path);
   if (copy == NULL) return lb__fail_nomem(err, path);
-  lb_status st = open_regular(&r->fd, &size, path, err);
+  lb_status st = lb__open_regular(&r->fd, &size, path, err);
   if (st != LB_OK) {
     lb__free(copy);
     return st;
