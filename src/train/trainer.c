@@ -307,7 +307,11 @@ static lb_status begin_run(lb__trainer *t, lb_error *err) {
   t->logged_tokens = t->progress.tokens;
   t->loss = t->grad_norm = t->learning_rate = NAN;
   for (int i = 0; i < LB_LOSS_TERMS_MAX; i++) t->terms[i] = NAN;
-  return st != LB_OK ? st : lb__trainer_tell(t, LB_EVENT_BEGIN, err);
+  if (st == LB_OK) st = lb__trainer_tell(t, LB_EVENT_BEGIN, err);
+  if (st != LB_OK || !t->found_no_checkpoint) return st;
+  return lb__trainer_warn(t, err,
+                          "'%s' holds no checkpoint that verifies: starting from the beginning",
+                          t->options.output_dir);
 }
 
 static void fill_result(lb__train_result *r, lb__trainer *t, bool is_interrupted) {

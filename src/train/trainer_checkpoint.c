@@ -159,10 +159,8 @@ lb_status lb__trainer_resume(lb__trainer *t, lb_error *err) {
   char *path;
   lb_status st = find_checkpoint(&path, t, err);
   if (st != LB_OK) return st;
-  if (path != NULL) return resume_from(t, path, err);
-  return lb__trainer_warn(t, err,
-                          "'%s' holds no checkpoint that verifies: starting from the beginning",
-                          t->options.output_dir);
+  t->found_no_checkpoint = path == NULL;
+  return path != NULL ? resume_from(t, path, err) : LB_OK;
 }
 
 /* ---- going back ---- */

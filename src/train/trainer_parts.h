@@ -43,7 +43,8 @@ struct lb__trainer {
   json_t *history; /* log_history of trainer_state.json */
   /* checkpoints of this run */
   char *last_checkpoint;
-  int64_t last_saved_step; /* in output_dir; -1: none */
+  int64_t last_saved_step;  /* in output_dir; -1: none */
+  bool found_no_checkpoint; /* although one was to be resumed: told after the run's beginning */
   int64_t went_back_to, times_back;
   /* the last step, for events */
   double loss, terms[LB_LOSS_TERMS_MAX], grad_norm, learning_rate;

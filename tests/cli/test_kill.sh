@@ -9,7 +9,7 @@
 kills=50
 seed=${LIMBECK_SEED:-20260101}
 
-recipe "$work/job.yaml" 12 1
+recipe "$work/job.yaml" 8 1
 begin=$(date +%s%N)
 distil "$work/job.yaml" "$work/unbroken"
 exits 0
@@ -61,9 +61,9 @@ while [ ! -d "$work/twice/checkpoint-1" ] && [ "$tries" -lt 1200 ]; do
   tries=$((tries + 1))
   sleep 0.05
 done
-kill -INT "$pid"
+kill -INT "$pid" || fail "it has ended: $(cat "$work/err")"
 sleep 0.2 # or both might arrive as one
-kill -INT "$pid"
+kill -INT "$pid" || fail "one SIGINT was enough within a step"
 begin=$(date +%s%N)
 wait "$pid"
 code=$? out=$(cat "$work/out") err=$(cat "$work/err") what="distill, then SIGINT twice"
