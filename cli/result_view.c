@@ -63,6 +63,8 @@ static void print_figures(const lb_distill_result *r, const cli *c) {
   add_model(&t, "student after", &r->after);
   table_print(&t, c, stdout);
   table_free(&t);
+  if (r->is_measured_on_training_data)
+    puts("(measured on training documents: nothing was held out)");
 }
 
 /* ---- two answers side by side ---- */
@@ -197,6 +199,7 @@ void result_write(const lb_distill_result *r) {
   if (has_figures(&r->teacher)) write_model(&w, "teacher", &r->teacher);
   write_model(&w, "before", &r->before);
   write_model(&w, "after", &r->after);
+  writer_bool(&w, "measured_on_training_data", r->is_measured_on_training_data);
   writer_string(&w, "teacher_answer", r->test_teacher);
   writer_string(&w, "student_answer", r->test_student);
   writer_close_object(&w);
