@@ -72,6 +72,7 @@ typedef struct lb_distill_result {
   char output_dir[512], last_checkpoint[512], gguf[512]; /* "" when there is none */
   int64_t steps, skipped_steps, rollbacks, tokens, trained_tokens;
   double seconds, first_loss, last_loss;
+  bool is_measured_on_training_data; /* nothing was held out: figures are of training documents */
   lb_model_figures teacher, before, after; /* teacher: all NaN without one */
   char *test_student, *test_teacher;       /* answers to test.prompt; NULL without one */
 } lb_distill_result;
@@ -104,7 +105,8 @@ typedef struct lb_plan {
   double tokens_per_second, seconds; /* from the probe; NaN when it was not run */
   double teacher_student_ratio;      /* 0 without a teacher */
   char data_format[32], train_on[32];
-  char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks, most important first */
+  char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks; of a run that does not fit, the first three are
+                                            settings that would help */
   size_t n_advice;
   bool fits;
 } lb_plan;
