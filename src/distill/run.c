@@ -161,6 +161,7 @@ static lb__trainer_options trainer_options(const run *u, const char *identity) {
   o.max_bad_steps = r->train.max_bad_steps;
   o.output_dir = r->output_dir;
   o.resume_from_checkpoint = is_resumed(r) ? r->train.resume_from_checkpoint : NULL;
+  o.resume_with_other_kernels = r->train.resume_with_other_kernels;
   o.run_hash = identity;
   o.cancel = u->options->cancel;
   return o;

@@ -21,6 +21,7 @@ static bool is_free(const char *path) {
       "train.report_to",
       "train.max_bad_steps",
       "train.resume_from_checkpoint",
+      "train.resume_with_other_kernels",
       "train.gradient_checkpointing",
       "test.prompt",
       "test.max_new_tokens",

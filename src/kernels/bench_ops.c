@@ -249,6 +249,30 @@ static void logits_stats(setup *s, const int64_t *p) {
            (long long)p[2]);
 }
 
+/* ---- the optimizer: p: n ---- */
+
+static void sum_squares(setup *s, const int64_t *p) {
+  static double sum;
+  s->args.sum_squares = (lb__sum_squares_args){.x = floats(s, 1, p[0], 1, 1), .sum = &sum};
+  snprintf(s->shape, 64, "%lld", (long long)p[0]);
+}
+
+static void adamw(setup *s, const int64_t *p) {
+  s->args.adamw = (lb__adamw_args){.parameter = floats(s, 1, p[0], 1, 1),
+                                   .gradient = floats(s, 1, p[0], 1, 1),
+                                   .exp_avg = floats(s, 1, p[0], 1, 1),
+                                   .exp_avg_sq = weights(s, LB_DTYPE_F32, 1, p[0]),
+                                   .learning_rate = 1e-4,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .eps = 1e-8,
+                                   .weight_decay = 0.01,
+                                   .gradient_scale = 1.0,
+                                   .step = 10};
+  s->bytes *= 2.0; /* each is read and written */
+  snprintf(s->shape, 64, "%lld", (long long)p[0]);
+}
+
 #define SMOL  "SmolLM2-135M"
 #define GPT2  "gpt2"
 #define GEMMA "Gemma-3-270M"
@@ -303,6 +327,8 @@ static const bench_case cases[] = {
     {SMOL, LB__OP_embed_bwd, embed_bwd, {512, 49152, 576}},
     {SMOL, LB__OP_logits_stats, logits_stats, {16, 49152, 1}},
     {GEMMA, LB__OP_logits_stats, logits_stats, {16, 262144, 10}},
+    {GPT2, LB__OP_sum_squares, sum_squares, {16 * 768 * 3072}},
+    {GPT2, LB__OP_adamw, adamw, {16 * 768 * 3072}},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 
