@@ -152,15 +152,15 @@ static lb_status check_fresh(const lb__trainer *t, lb_error *err) {
   return st;
 }
 
-lb_status lb__trainer_resume(lb__trainer *t, lb_error *err) {
+lb_status lb__trainer_resume(bool *found, lb__trainer *t, lb_error *err) {
   const char *resume = t->options.resume_from_checkpoint;
+  *found = false;
   if (resume == NULL || resume[0] == '\0' || strcmp(resume, "false") == 0)
     return t->options.output_dir != NULL ? check_fresh(t, err) : LB_OK;
   char *path;
   lb_status st = find_checkpoint(&path, t, err);
-  if (st != LB_OK) return st;
-  t->found_no_checkpoint = path == NULL;
-  return path != NULL ? resume_from(t, path, err) : LB_OK;
+  *found = path != NULL;
+  return st == LB_OK && path != NULL ? resume_from(t, path, err) : st;
 }
 
 /* ---- going back ---- */
