@@ -175,11 +175,13 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);
     lb__attention_select_avx512(table);
+    lb__attention_bwd_select_avx512(table);
     lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
     lb__rows_select_avx2();
     lb__elementwise_select_avx2(table);
     lb__attention_select_avx2(table);
+    lb__attention_bwd_select_avx2(table);
     lb__optimizer_select_avx2(table);
   }
 #endif

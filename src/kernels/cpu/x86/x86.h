@@ -13,6 +13,8 @@ void lb__elementwise_select_avx2(lb__kernel_table *table);
 void lb__elementwise_select_avx512(lb__kernel_table *table);
 void lb__attention_select_avx2(lb__kernel_table *table);
 void lb__attention_select_avx512(lb__kernel_table *table);
+void lb__attention_bwd_select_avx2(lb__kernel_table *table);
+void lb__attention_bwd_select_avx512(lb__kernel_table *table);
 void lb__optimizer_select_avx2(lb__kernel_table *table);
 void lb__optimizer_select_avx512(lb__kernel_table *table);
 
