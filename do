@@ -13,7 +13,8 @@ stop() { say "do: $*"; exit 1; }
 # ---- what is installed ----
 
 base_packages="build-essential cmake ninja-build pkg-config libdnnl-dev libpcre2-dev
-  libutf8proc-dev libjansson-dev libyaml-dev libssl-dev libcmocka-dev"
+  libutf8proc-dev libjansson-dev libyaml-dev zlib1g-dev libzstd-dev libssl-dev
+  libcmocka-dev"
 
 # Is the thing here without a package? Other systems, and tools somebody built.
 is_usable() {
@@ -25,6 +26,8 @@ is_usable() {
     libutf8proc-dev) pkg-config --exists libutf8proc ;;
     libjansson-dev) pkg-config --exists jansson ;;
     libyaml-dev) pkg-config --exists yaml-0.1 ;;
+    zlib1g-dev) pkg-config --exists zlib ;;
+    libzstd-dev) pkg-config --exists libzstd ;;
     libssl-dev) pkg-config --exists libcrypto ;;
     libcmocka-dev) pkg-config --exists cmocka ;;
     lib*) false ;;

@@ -1,7 +1,11 @@
 #!/bin/sh
 # What `./do bench` runs: sh bench.sh LIMBECK OUTPUT_FOLDER
 #   LIMBECK_MODELS         a folder with .gguf files to measure; none: only the ops
-#   LIMBECK_PEERS_PYTHON   a Python with llama-cpp-python and tokenizers to race against
+#   LIMBECK_PEERS_PYTHON   a Python with llama-cpp-python and tokenizers to race against; for
+#                          distillation with torch, transformers and datasets
+#   LIMBECK_PEER_JOBS      a folder with PyTorch's distillation jobs: reference_job.py, kd_step.py,
+#                          make_models.py, sentences.txt
+#   LIMBECK_JOB_MODELS     where gpt2-medium and gpt2 lie, or are to be written (OUTPUT_FOLDER/models)
 set -u
 limbeck=$1
 out=$2
@@ -9,6 +13,22 @@ here=$(dirname "$0")
 echo "ops -> $out/ops.csv"
 "$limbeck" bench ops || exit 1
 "$limbeck" bench ops --csv --quiet >"$out/ops.csv" || exit 1
+
+distill() {
+  if [ -z "${LIMBECK_PEER_JOBS:-}" ]; then
+    echo "LIMBECK_PEER_JOBS names no folder of PyTorch jobs: distillation beside its peers is left out"
+    return 0
+  fi
+  if [ -z "${LIMBECK_PEERS_PYTHON:-}" ]; then
+    echo "LIMBECK_PEERS_PYTHON is not set: distillation beside its peers is left out"
+    return 0
+  fi
+  models=${LIMBECK_JOB_MODELS:-$out/models}
+  [ -f "$models/gpt2/config.json" ] || "$LIMBECK_PEERS_PYTHON" "$LIMBECK_PEER_JOBS/make_models.py" "$models" || exit 1
+  echo "distillation -> $out/distill.csv (the peer takes minutes)"
+  "$LIMBECK_PEERS_PYTHON" "$here/distill_peers.py" "$limbeck" "$out/distill.csv" "$LIMBECK_PEER_JOBS" "$models" || exit 1
+}
+distill
 if [ -z "${LIMBECK_MODELS:-}" ]; then
   echo "LIMBECK_MODELS names no folder of .gguf files: models and peers are left out"
   exit 0

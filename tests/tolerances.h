@@ -31,6 +31,9 @@
 #define LB_TOL_GOLDEN_GRADIENT_F64 2e-7
 /* PyTorch's own float32 gradients are off by up to 6.4e-6 (generate/gradients.py prints it). */
 #define LB_TOL_GOLDEN_GRADIENT_F32 2e-5
+/* ---- e2e/: 40 steps of training in float32 against PyTorch's, relative, every figure of every step
+ * PyTorch's own float32 run is within 8e-6 of its double one (generate/train.py prints it). */
+#define LB_TOL_REPLAY_F32 1e-4
 
 /* ---- golden/: the optimizer ----
  * 20 steps in float32 against PyTorch in double, relative to the largest; PyTorch's own float32 is
@@ -73,6 +76,11 @@ typedef struct lb_tolerance {
 #define LB_TOL_RELATION {0, 4e-6}
 /* logsumexp: float32 terms summed in double over stretches; ids and logits are copies. */
 #define LB_TOL_LOGSUMEXP {1.5e-7, 0}
+/* Log-probabilities in float32 (rounding times |logit|), exp, products; sums in double. The largest
+ * of a result is a loss or a fact, a gradient is at most 1. */
+#define LB_TOL_DIVERGENCE {2e-6, 2e-6}
+/* Squares in float32, sums of up to some hundred of them. */
+#define LB_TOL_MSE {1e-6, 3e-7}
 /* Exact squares, summed in double in another order. */
 #define LB_TOL_SUM_SQUARES {3e-12, 0}
 /* A handful of float32 roundings where the reference rounds once. */

@@ -313,6 +313,40 @@ lb_status lb__file_map(lb__mapping *out, const char *path, lb_error *err) {
   return st;
 }
 
+/* ---- reading in pieces ---- */
+
+lb_status lb__reader_open(lb__reader *r, const char *path, lb_error *err) {
+  size_t size;
+  *r = (lb__reader){.fd = -1};
+  char *copy = lb__strdup(path);
+  if (copy == NULL) return lb__fail_nomem(err, path);
+  lb_status st = lb__open_regular(&r->fd, &size, path, err);
+  if (st != LB_OK) {
+    lb__free(copy);
+    return st;
+  }
+  r->path = copy;
+  r->size = size;
+  return LB_OK;
+}
+
+lb_status lb__reader_read(lb__reader *r, void *bytes, size_t size, size_t *n, lb_error *err) {
+  ssize_t got;
+  *n = 0;
+  do got = current_io->read(r->fd, bytes, size);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return lb__fail_path(err, r->path);
+  *n = (size_t)got;
+  r->offset += (size_t)got;
+  return LB_OK;
+}
+
+void lb__reader_close(lb__reader *r) {
+  if (r->path != NULL) current_io->close(r->fd);
+  lb__free(r->path);
+  *r = (lb__reader){.fd = -1};
+}
+
 void lb__file_unmap(lb__mapping *m) {
   if (m->bytes != NULL) munmap((void *)(uintptr_t)m->bytes, m->size);
   *m = (lb__mapping){0};

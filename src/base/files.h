@@ -62,6 +62,18 @@ typedef struct lb__mapping {
 lb_status lb__file_map(lb__mapping *out, const char *path, lb_error *err);
 void lb__file_unmap(lb__mapping *m); /* accepts a zeroed one */
 
+/* A regular file from front to back, in pieces of the caller's size. */
+typedef struct lb__reader {
+  char *path; /* NULL: not open */
+  int fd;
+  uint64_t size;   /* when it was opened */
+  uint64_t offset; /* bytes read so far */
+} lb__reader;
+lb_status lb__reader_open(lb__reader *r, const char *path, lb_error *err);
+/* Up to `size` bytes; *n is 0 at the end of the file only. */
+lb_status lb__reader_read(lb__reader *r, void *bytes, size_t size, size_t *n, lb_error *err);
+void lb__reader_close(lb__reader *r); /* accepts a zeroed one */
+
 /* ---- atomic save: readers see the old file or the new one, whole ---- */
 typedef struct lb__save {
   char *path, *temporary_path;

@@ -20,8 +20,6 @@ static const char *const kind_texts[] = {
     [LB__RECIPE_INTEGER] = "a whole number",
     [LB__RECIPE_BOOL] = "true or false",
     [LB__RECIPE_TEXT] = "text",
-    [LB__RECIPE_CHOICE] = "one of",
-    [LB__RECIPE_SAVE_DTYPE] = "one of",
     [LB__RECIPE_TEXTS] = "text or a list of texts",
     [LB__RECIPE_INTEGERS] = "a whole number or a list of them",
 };
@@ -57,9 +55,10 @@ static void put_found(lb__buf *b, const lb__yaml_node *value) {
 static lb_status refuse(const lb__recipe_row *row, const lb__yaml_node *value, lb_error *err) {
   lb__buf b;
   lb__buf_init(&b, REFUSAL_SIZE_MAX);
-  lb__buf_printf(&b, "%s: want %s", row->key.path,
-                 row->kind == LB__RECIPE_TEXT && row->choices != NULL ? "one of"
-                                                                      : kind_texts[row->kind]);
+  const char *wanted = row->choices == NULL            ? kind_texts[row->kind]
+                       : row->kind == LB__RECIPE_TEXTS ? "one or more of"
+                                                       : "one of";
+  lb__buf_printf(&b, "%s: want %s", row->key.path, wanted);
   if (row->key.range != NULL) lb__buf_printf(&b, " %s", row->key.range);
   put_choices(&b, row->choices);
   lb__buf_add_text(&b, ", found ");

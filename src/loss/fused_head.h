@@ -10,15 +10,6 @@
 
 #include "ops/ops.h"
 
-typedef enum lb__divergence {
-#define LB__DIVERGENCE(name, needs_teacher, n_parameters, text) LB__DIVERGENCE_##name,
-#include "divergences.def"
-#undef LB__DIVERGENCE
-  LB__N_DIVERGENCES
-} lb__divergence;
-const char *lb__divergence_name(int kind); /* "forward_kl"; "?" */
-bool lb__divergence_needs_teacher(int kind);
-
 enum { LB__HEAD_CHUNK = 256, LB__HEAD_TERMS_MAX = 8 };
 
 /* One model's end: hidden [M,C] F32 for M rows, weight [V,C] (any dtype unless it wants a

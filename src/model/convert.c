@@ -39,23 +39,38 @@ static lb_status check_not_itself(const lb__conversion *c, lb_error *err) {
   return lb__fail(err, LB_E_ARG, "'%s' is both input and output; choose another output", c->to);
 }
 
+lb_status lb__conversion_open(lb__conversion *c, const char *from, lb_error *err) {
+  lb_status st = lb__kernels_install(err);
+  if (st == LB_OK) st = check_dtype(c, err);
+  if (st == LB_OK) st = check_output(c, err);
+  if (st == LB_OK) st = lb__checkpoint_open(&c->source, from, err);
+  if (st == LB_OK) st = check_not_itself(c, err);
+  if (st == LB_OK) st = lb__model_config_read(&c->config, c->source, err);
+  return st;
+}
+
+lb_status lb__conversion_write(lb__conversion *c, lb_error *err) {
+  lb_status st = lb__conversion_plan(c, err);
+  if (st != LB_OK) return st;
+  return c->to_gguf ? lb__convert_to_gguf(c, err) : lb__convert_to_folder(c, err);
+}
+
+void lb__conversion_deinit(lb__conversion *c) {
+  lb__free(c->layers);
+  lb__free(c->weights);
+  lb__free(c->decls);
+  lb__model_config_deinit(&c->config);
+  lb__checkpoint_close(c->source);
+}
+
 lb_status lb_convert(const char *from, const char *to, const lb_convert_options *options,
                      lb_error *err) {
   lb_convert_options defaults = lb_convert_options_default();
   lb__conversion c = {.options = options != NULL ? options : &defaults,
                       .to = to,
                       .to_gguf = lb__path_ends_with(to, ".gguf")};
-  lb_status st = lb__kernels_install(err);
-  if (st == LB_OK) st = check_dtype(&c, err);
-  if (st == LB_OK) st = check_output(&c, err);
-  if (st == LB_OK) st = lb__checkpoint_open(&c.source, from, err);
-  if (st == LB_OK) st = check_not_itself(&c, err);
-  if (st == LB_OK) st = lb__model_config_read(&c.config, c.source, err);
-  if (st == LB_OK) st = lb__conversion_plan(&c, err);
-  if (st == LB_OK) st = c.to_gguf ? lb__convert_to_gguf(&c, err) : lb__convert_to_folder(&c, err);
-  lb__free(c.weights);
-  lb__free(c.decls);
-  lb__model_config_deinit(&c.config);
-  lb__checkpoint_close(c.source);
+  lb_status st = lb__conversion_open(&c, from, err);
+  if (st == LB_OK) st = lb__conversion_write(&c, err);
+  lb__conversion_deinit(&c);
   return st;
 }

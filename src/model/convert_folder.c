@@ -188,6 +188,7 @@ static lb_status plan_config(json_t **out, const lb__conversion *c, lb_error *er
   if (j == NULL) return lb__fail_nomem(err, "config.json");
   lb_dtype dtype = c->n > 0 ? c->weights[0].dtype : LB_DTYPE_F32;
   lb_status st = kept != NULL ? LB_OK : make_config(j, c, err);
+  if (st == LB_OK && c->layers != NULL) st = lb__conversion_cut_config(j, c, err);
   return st != LB_OK ? st : lb__hf_dtype_write(j, dtype, err);
 }
 

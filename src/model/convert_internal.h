@@ -1,4 +1,5 @@
-/* convert_internal.h - what the files of the converter share. Private to src/model/convert*.c. */
+/* convert_internal.h - what the files of the converter share. Private to src/model/convert*.c and
+ * shrink.c. */
 #ifndef LB_MODEL_CONVERT_INTERNAL_H
 #define LB_MODEL_CONVERT_INTERNAL_H
 
@@ -9,7 +10,7 @@
 /* One weight on its way from a checkpoint to a file. */
 typedef struct lb__moved_weight {
   lb__weight weight;
-  int64_t layer;
+  int64_t layer; /* in the target */
   lb__weight_place from;
   lb_dtype dtype; /* to be written */
   bool transpose; /* between [out,in] and Conv1D's [in,out] */
@@ -25,12 +26,21 @@ typedef struct lb__conversion {
   bool to_gguf;
   lb__checkpoint *source;
   lb__model_config config;
-  const lb_model *live; /* weights come from this model's memory; NULL: from the source */
+  int64_t *layers, n_chosen; /* layer i of the target is layers[i] of the source; NULL: layer i */
+  const lb_model *live;      /* weights come from this model's memory; NULL: from the source */
   lb__moved_weight *weights;
   lb__tensor_decl *decls; /* of weights, and of rope_freqs.weight after them */
   size_t n, done;
 } lb__conversion;
 
+/* Checks what is asked for and opens the source; then writes the target.
+ * @owns *c: lb__conversion_deinit, also after a failure */
+lb_status lb__conversion_open(lb__conversion *c, const char *from, lb_error *err);
+lb_status lb__conversion_write(lb__conversion *c, lb_error *err);
+void lb__conversion_deinit(lb__conversion *c);
+
+/* Makes a source's configuration that of its chosen layers (shrink.c). */
+lb_status lb__conversion_cut_config(json_t *config, const lb__conversion *c, lb_error *err);
 /* Lists every weight of the source with its target name, dtype and form (convert_weights.c). */
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err);
 /* lb__fill_fn: the bytes of weight `index`, a few rows at a time. ctx is the conversion. */

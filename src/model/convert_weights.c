@@ -68,7 +68,8 @@ static lb_status add_weight(lb__conversion *c, const char *prefix, lb__weight w,
                             lb_error *err) {
   lb__moved_weight *m = &c->weights[c->n];
   *m = (lb__moved_weight){.weight = w, .layer = layer};
-  lb_status st = lb__weight_find(&m->from, c->source, &c->config, prefix, w, layer, err);
+  int64_t from = c->layers != NULL && w >= LB__FIRST_LAYER_WEIGHT ? c->layers[layer] : layer;
+  lb_status st = lb__weight_find(&m->from, c->source, &c->config, prefix, w, from, err);
   if (st != LB_OK || m->from.stored == NULL) return st;
   set_form(c, m);
   set_name(c, m);
@@ -87,14 +88,15 @@ static void declare(lb__conversion *c, size_t i, lb_dtype source_dtype) {
 
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err) {
   const char *prefix = lb__model_hf_prefix(c->source, c->config.family->names);
-  size_t most = LB__FIRST_LAYER_WEIGHT + (size_t)c->config.n_layers * LB__N_LAYER_WEIGHTS;
+  int64_t n_layers = c->layers != NULL ? c->n_chosen : c->config.n_layers;
+  size_t most = LB__FIRST_LAYER_WEIGHT + (size_t)n_layers * LB__N_LAYER_WEIGHTS;
   c->weights = lb__alloc_array(most, sizeof *c->weights);
   c->decls = lb__alloc_array(most + 1, sizeof *c->decls);
   if (c->weights == NULL || c->decls == NULL) return lb__fail_nomem(err, "the list of weights");
   lb_status st = LB_OK;
   for (lb__weight w = 0; w < LB__FIRST_LAYER_WEIGHT && st == LB_OK; w++)
     st = add_weight(c, prefix, w, 0, err);
-  for (int64_t layer = 0; layer < c->config.n_layers; layer++)
+  for (int64_t layer = 0; layer < n_layers; layer++)
     for (lb__weight w = LB__FIRST_LAYER_WEIGHT; w < LB__N_WEIGHTS && st == LB_OK; w++)
       st = add_weight(c, prefix, w, layer, err);
   lb_dtype source_dtype = lb__conversion_source_dtype(c);

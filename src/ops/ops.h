@@ -245,7 +245,17 @@ typedef struct lb__dropout_args {
 
 /* ---- losses ---- */
 
-/* One term of a loss over rows of logits. Which kinds there are: loss/divergences.def. */
+typedef enum lb__divergence {
+#define LB__DIVERGENCE(name, needs_teacher, n_parameters, smallest, largest, text)                 \
+  LB__DIVERGENCE_##name,
+#include "divergences.def"
+#undef LB__DIVERGENCE
+  LB__N_DIVERGENCES
+} lb__divergence;
+const char *lb__divergence_name(int kind); /* "forward_kl"; "?" */
+bool lb__divergence_needs_teacher(int kind);
+
+/* One term of a loss over rows of logits. Which kinds there are: divergences.def. */
 typedef struct lb__divergence_term {
   int kind;            /* lb__divergence */
   double coefficient;  /* of this term in the loss */
@@ -259,13 +269,16 @@ typedef struct lb__divergence_term {
  *   losses[t,n] F64 = factor * L_t   in nats, not multiplied by w or the coefficient
  *   student[n,:] is replaced by d(scale * sum_t coefficient_t * w * losses[t,n]) / d student[n,:]
  *     when `gradient` is true; columns from vocab on become 0
+ * A row of weight 0 gives losses and a gradient of exactly 0, whatever its logits are. A divergence
+ * that is infinite (the student excludes with -inf what the teacher allows) is infinite.
  * Soft caps (0: none) have been applied to neither side yet: student_softcap is, with its gradient;
  * teacher_softcap too. targets [n] I32 in [0, vocab) or -100: no CE there (0).
  * teacher [n,Vt] F32 may be NULL when no term needs it (a term that does is refused).
- * facts [n] F64 x LB__N_ROW_FACTS (may be NULL): what evaluation wants, at temperature 1. */
+ * facts [n] F64 x LB__N_ROW_FACTS (may be NULL): what evaluation wants, at temperature 1.
+ * Without a teacher (NULL) what needs one is NaN; without a target (-100) what needs one is 0. */
 enum {
   LB__FACT_CE,         /* student's -log q(target) */
-  LB__FACT_TEACHER_CE, /* teacher's; NaN without one */
+  LB__FACT_TEACHER_CE, /* teacher's */
   LB__FACT_FORWARD_KL, /* KL(teacher || student) */
   LB__FACT_REVERSE_KL, /* KL(student || teacher) */
   LB__FACT_AGREES,     /* 1 when both argmax are the same id */
@@ -286,7 +299,7 @@ typedef struct lb__divergence_args {
 } lb__divergence_args;
 
 /* losses[n] F64 = mean_c (x[n,c] - target[n,c])^2;  dx += scale * d(sum_n losses[n]) / dx.
- * x, target [N,C] F32; dx may be NULL */
+ * x, target [N,C] F32; losses and dx may be NULL */
 typedef struct lb__mse_args {
   lb_tensor *losses, *dx;
   const lb_tensor *x, *target;
@@ -364,6 +377,9 @@ lb_status lb__op_reshape(lb__stream *s, lb_tensor **out, const lb_tensor *x, int
 /* With draw.p 0, *out is x itself (its descriptor copied). */
 lb_status lb__op_dropout(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__dropout draw,
                          lb_error *err);
+/* In place on args->student; writes args->losses and args->facts. Checks shapes, terms and that
+ * every target is below `vocab`; records nothing: the fused head takes the gradient on at once. */
+lb_status lb__op_divergence(lb__stream *s, const lb__divergence_args *args, lb_error *err);
 /* Losses: *sum += sum of losses[n] (not times scale); while recording, backward adds
  * its gradient times `scale` to x's. Values: double, summed in order of n. */
 lb_status lb__op_mse(lb__stream *s, double *sum, const lb_tensor *x, const lb_tensor *target,

@@ -53,7 +53,9 @@ typedef struct lb__trainer_options {
   const char *resume_from_checkpoint; /* a folder, "true" (the newest that verifies), NULL: none */
   const char *run_hash;               /* what must not change between save and resume: text that is
                                          compared, and shown when it differs */
-  const volatile int *cancel; /* non-zero: finish the step, save, stop with LB_E_CANCELLED */
+  bool resume_with_other_kernels; /* else a checkpoint made by other kernels is refused: the same
+                                     run would give other last digits */
+  const volatile int *cancel;     /* non-zero: finish the step, save, end with is_interrupted */
 } lb__trainer_options;
 lb__trainer_options lb__trainer_options_default(void); /* Transformers' defaults */
 

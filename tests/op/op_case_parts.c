@@ -116,6 +116,11 @@ void keep_floats(op_result *r, const lb_tensor *t) {
   for (int64_t i = 0; i < lb__tensor_elements(t); i++) keep(r, (double)lb__tensor_f32(t)[i]);
 }
 
+void keep_doubles(op_result *r, const lb_tensor *t) {
+  for (int64_t i = 0; i < lb__tensor_elements(t); i++)
+    keep(r, ((const double *)lb__tensor_data(t))[i]);
+}
+
 void keep_ints(op_result *r, const lb_tensor *t) {
   for (int64_t i = 0; i < lb__tensor_elements(t); i++) keep(r, lb__tensor_i32(t)[i]);
 }

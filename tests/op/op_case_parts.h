@@ -24,6 +24,7 @@ lb_tensor random_ints(int64_t n, int64_t below);
 lb_tensor random_weight(lb_dtype dtype, int64_t rows, int64_t columns);
 void keep(op_result *r, double value);
 void keep_floats(op_result *r, const lb_tensor *t);
+void keep_doubles(op_result *r, const lb_tensor *t); /* F64 */
 void keep_ints(op_result *r, const lb_tensor *t);
 void keep_bytes(op_result *r, const lb_tensor *t);
 

@@ -325,6 +325,25 @@ static void test_names_are_unambiguous(void **state) {
   assert_null(lb_recipe_key_at(1000));
 }
 
+/* A choice is stored as its number, so the order must be that of the enum. */
+static void check_order(const char *path, const char *(*name)(int)) {
+  const lb__recipe_row *row = lb__recipe_row_at((size_t)lb__recipe_find(NULL, path));
+  const char *choice;
+  size_t size;
+  int k = 0;
+  for (; (size = lb__choice_at(&choice, row->choices, (size_t)k)) > 0; k++) {
+    assert_non_null(name(k));
+    assert_int_equal(strlen(name(k)), size);
+    assert_memory_equal(name(k), choice, size);
+  }
+  assert_null(name(k));
+}
+
+static void test_choices_are_enums(void **state) {
+  (void)state;
+  check_order("train.lr_scheduler_type", lb__scheduler_name);
+}
+
 /* ---- there and back ---- */
 
 static void check_round_trip(lb_recipe *r) {
@@ -465,6 +484,9 @@ static void test_overrides(void **state) {
   refused_override("teacher=\xff", "not UTF-8");
   refused_override("train=[a", "'train=[a': train");
   refused_override("train=[a, {b: c}]", "found a map of keys");
+  refused_override("report_to=wandb",
+                   "train.report_to: want one or more of tensorboard, none, found 'wandb'");
+  refused_override("gguf=q3", "gguf: want one of f32, f16, bf16, q8_0, q4_0, found 'q3'");
 }
 
 /* ---- unknown keys ---- */
@@ -605,16 +627,27 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_reference_job),  cmocka_unit_test(test_examples),
-      cmocka_unit_test(test_defaults),       cmocka_unit_test(test_every_key_and_alias),
-      cmocka_unit_test(test_every_override), cmocka_unit_test(test_every_wrong_type),
-      cmocka_unit_test(test_every_range),    cmocka_unit_test(test_names_are_unambiguous),
-      cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_numbers),
-      cmocka_unit_test(test_truths),         cmocka_unit_test(test_null_is_as_if_absent),
-      cmocka_unit_test(test_warmup),         cmocka_unit_test(test_resume),
-      cmocka_unit_test(test_overrides),      cmocka_unit_test(test_unknown_keys),
-      cmocka_unit_test(test_twice),          cmocka_unit_test(test_rules),
-      cmocka_unit_test(test_missing),        cmocka_unit_test(test_hostile),
+      cmocka_unit_test(test_reference_job),
+      cmocka_unit_test(test_examples),
+      cmocka_unit_test(test_defaults),
+      cmocka_unit_test(test_every_key_and_alias),
+      cmocka_unit_test(test_every_override),
+      cmocka_unit_test(test_every_wrong_type),
+      cmocka_unit_test(test_every_range),
+      cmocka_unit_test(test_names_are_unambiguous),
+      cmocka_unit_test(test_choices_are_enums),
+      cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_truths),
+      cmocka_unit_test(test_null_is_as_if_absent),
+      cmocka_unit_test(test_warmup),
+      cmocka_unit_test(test_resume),
+      cmocka_unit_test(test_overrides),
+      cmocka_unit_test(test_unknown_keys),
+      cmocka_unit_test(test_twice),
+      cmocka_unit_test(test_rules),
+      cmocka_unit_test(test_missing),
+      cmocka_unit_test(test_hostile),
       cmocka_unit_test(test_faults),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

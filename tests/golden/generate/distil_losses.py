@@ -60,10 +60,10 @@ def kd_sum(student, teacher, targets, vocab):
     return F.kl_div(q, p, log_target=True, reduction="sum") * TEMPERATURE**2
 
 
-def hidden_sum(student, teacher, mask, projector):
-    """Mean squared difference of a token's hidden states, summed over the real tokens."""
-    x = student if projector is None else student @ projector.T
-    return (x - teacher).pow(2).mean(-1)[mask == 1].sum()
+def hidden_sum(student, teacher, targets, projector):
+    """Mean squared difference of a token's hidden states, summed over the trained positions."""
+    x = student if projector is None else F.linear(student, *projector)
+    return (x - teacher).pow(2).mean(-1)[targets != NOT_TRAINED].sum()
 
 
 def relations(x, heads):
@@ -75,7 +75,8 @@ def relations(x, heads):
 
 
 def attention_sum(student, teacher, mask, heads):
-    """MiniLMv2 (arXiv:2012.15828), causal: a token's mean over heads and over q, k, v, summed."""
+    """MiniLMv2 (arXiv:2012.15828), causal: a token's mean over heads and over q, k, v, summed over
+    all real tokens: each has a row of relations, whether its successor is learned or not."""
     total = 0.0
     for xs, xt in zip(student, teacher):
         for b in range(len(mask)):
@@ -98,7 +99,7 @@ def loss_sums(kind, student, teacher, documents, vocab, heads=0, projector=None)
         t = run(teacher, ids, mask)
     trained["kd"] = kd_sum(s["logits"], t["logits"], targets, vocab)
     if kind == "hidden":
-        return trained, {"hidden": hidden_sum(s["hidden"], t["hidden"], mask, projector)}
+        trained["hidden"] = hidden_sum(s["hidden"], t["hidden"], targets, projector)
     if kind == "attention":
         return trained, {"attention": attention_sum(s["qkv"], t["qkv"], mask, heads)}
     return trained, {}

@@ -11,9 +11,10 @@ import shutil
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, get_scheduler
+from transformers import get_scheduler
 from transformers.utils import logging
 
+import gradients
 import tiny_models
 from distil_losses import NOT_TRAINED, loss_sums, mixture
 from gradients import DATA, pack, write_sums
@@ -52,9 +53,7 @@ def write_model(name):
 
 
 def load(name):
-    """eval(): no dropout, as TRL does for distillation."""
-    folder = os.path.join(TRAIN, name)
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    return gradients.load(os.path.join(TRAIN, name))
 
 
 # ---- documents ----
@@ -142,22 +141,22 @@ def write_losses(pair):
     tensors = pack([(ids, labels[1:] + [NOT_TRAINED]) for ids, labels in documents])
     gen = torch.Generator().manual_seed(11)
     shape = (teacher.config.hidden_size, student.config.hidden_size)
-    projector = (torch.randn(shape, generator=gen) / shape[1] ** 0.5)
-    tensors["projector"] = projector
+    projector = {"weight": torch.randn(shape, generator=gen) / shape[1] ** 0.5, "bias": torch.randn(shape[:1], generator=gen) * 0.2}
+    tensors |= {"projector." + name: t.clone() for name, t in projector.items()}
     values = {}
     with everything_in_double():
         to_double(student), to_double(teacher)
         for kind in ("logits", "hidden", "attention"):
             student.zero_grad(set_to_none=True)
-            matrix = projector.double().requires_grad_()
-            terms = means(kind, student, teacher, batch, HEADS[pair], matrix)
+            linear = {name: t.double().requires_grad_() for name, t in projector.items()}
+            terms = means(kind, student, teacher, batch, HEADS[pair], tuple(linear.values()))
             loss = mixture(terms)
             loss.backward()
             values[kind] = {"loss": float(loss.detach())} | {n: float(v.detach()) for n, v in terms.items()}
             for name, p in student.named_parameters():
-                tensors[f"{kind}.{name}"] = p.grad.float().contiguous()
+                tensors[f"{kind}.{name}"] = p.grad.type(torch.float32).contiguous()
             if kind == "hidden":
-                tensors["hidden.projector"] = matrix.grad.float()
+                tensors |= {"hidden.projector." + name: t.grad.type(torch.float32) for name, t in linear.items()}
     save_file(tensors, os.path.join(TRAIN, f"losses-{pair}.safetensors"), metadata={"format": "pt"})
     facts = {"n_tokens": count_tokens(documents), "n_trained": count_trained(documents),
              "relation_heads": HEADS[pair], "vocab": vocab_of(student, teacher)}

@@ -13,6 +13,7 @@ void lb__ref_fill(lb__kernel_table *table) {
   table->attention_workspace = lb__ref_attention_workspace;
   table->relation_workspace = lb__ref_relation_workspace;
   table->cast_workspace = lb__ref_cast_workspace;
+  table->divergence_workspace = lb__ref_divergence_workspace;
   table->linear_bwd_workspace = lb__ref_linear_bwd_workspace;
   table->rms_norm_bwd_workspace = lb__ref_rms_norm_bwd_workspace;
   table->layer_norm_bwd_workspace = lb__ref_layer_norm_bwd_workspace;

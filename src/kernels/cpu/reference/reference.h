@@ -17,6 +17,7 @@ size_t lb__ref_embed_workspace(const lb__embed_args *args);
 size_t lb__ref_attention_workspace(const lb__attention_args *args);
 size_t lb__ref_relation_workspace(const lb__relation_args *args);
 size_t lb__ref_cast_workspace(const lb__cast_args *args);
+size_t lb__ref_divergence_workspace(const lb__divergence_args *args);
 size_t lb__ref_linear_bwd_workspace(const lb__linear_bwd_args *args);
 size_t lb__ref_rms_norm_bwd_workspace(const lb__rms_norm_bwd_args *args);
 size_t lb__ref_layer_norm_bwd_workspace(const lb__layer_norm_bwd_args *args);

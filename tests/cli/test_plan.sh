@@ -1,0 +1,64 @@
+#!/bin/sh
+# shellcheck disable=SC1091,SC2154  # support.sh and recipe_support.sh set the variables
+# `limbeck plan`: what a run needs, before it starts.
+. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
+. "$LIMBECK_SOURCE_DIR/tests/cli/recipe_support.sh"
+
+run plan "$recipe"
+exits 0
+for word in "teacher parameters" "student parameters" "the teacher is" "format" "trained tokens" \
+  "held-out documents" "steps an epoch" "tokens a second" "estimated time" together needed; do
+  out_has "$word"
+done
+[ ! -e "$work/student" ] || fail "plan wrote into output_dir"
+
+run plan "$recipe" --json
+exits 0
+out_matches "\{\"teacher_parameters\":[0-9]+,\"student_parameters\":[0-9]+,.*\"fits\":true\}"
+out_has '"data_format":"text","train_on":"all","documents":22,'
+out_has '"eval_documents":2,'
+# twice the epochs, twice the steps
+steps_of() { printf '%s\n' "$out" | sed 's/.*"steps":\([0-9]*\).*/\1/'; }
+steps=$(steps_of)
+run plan "$recipe" --json num_train_epochs=4 --no-probe
+exits 0
+[ "$(steps_of)" = $((2 * steps)) ] || fail "$what: $(steps_of) steps, want twice $steps"
+out_has '"tokens_per_second":null'
+run plan "$recipe" --json max_steps=7 --no-probe
+[ "$(steps_of)" = 7 ] || fail "$what: $(steps_of) steps, want 7"
+
+# the warm-up is longer than the run, and nothing is held out: advice, not an error
+run plan "$recipe" warmup_steps=100000 eval_fraction=0 --no-probe
+exits 0
+out_has "advice: warmup_steps"
+
+# what cannot fit is refused, with what would help
+run plan "$recipe" per_device_train_batch_size=1000000000 --no-probe
+exits 1
+out_has "together"
+err_has "this run does not fit: it needs"
+err_has "per_device_train_batch_size"
+run plan "$recipe" per_device_train_batch_size=1000000000 --no-probe --json
+exits 1
+out_has '"fits":false'
+run distill "$recipe" per_device_train_batch_size=1000000000
+exits 1
+err_has "does not fit"
+[ ! -e "$work/student/config.json" ] || fail "a run that does not fit was started"
+
+# without a teacher; without a file
+run plan "$recipe" teacher=none --no-probe --json
+exits 0
+out_has '"teacher_parameters":0,'
+run plan teacher=none student="$student" train="$texts" max_length=64 --no-probe --json
+exits 0
+out_has '"documents":24,'
+
+# what is not there
+run plan "$recipe" train="$work/none.jsonl"
+exits 1
+err_has "none.jsonl"
+run plan "$recipe" student="$work/none"
+err_has "none"
+[ "$code" != 0 ] || fail "$what: exit 0"
+finish

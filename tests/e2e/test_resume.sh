@@ -1,0 +1,68 @@
+#!/bin/sh
+# A run that is interrupted and resumed ends in the same bytes as one that is not; so does one on
+# another number of threads. What may not change in between is refused, and a broken checkpoint is
+# passed over with a word.
+# shellcheck disable=SC1091,SC2034,SC2154  # support.sh sets and reads the variables
+. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
+. "$LIMBECK_SOURCE_DIR/tests/e2e/support.sh"
+[ -f "$train/gpt2-student/model.safetensors" ] || { echo "no fixtures in $train"; exit 77; }
+
+recipe "$work/job.yaml" 24 6
+distil "$work/job.yaml" "$work/unbroken" save_total_limit=0
+exits 0
+unbroken=$(weights "$work/unbroken")
+[ "$unbroken" != none ] || fail "the run left no model.safetensors: $err"
+[ "$unbroken" != "$(weights "$train/gpt2-student")" ] || fail "nothing was learned"
+clean "$work/unbroken"
+
+distil "$work/job.yaml" "$work/again"
+exits 0
+same "$work/again" "the same run again"
+LIMBECK_THREADS=1 run distill "$work/job.yaml" --no-plan "output_dir=$work/one_thread"
+exits 0
+same "$work/one_thread" "one thread"
+
+# From each checkpoint of the unbroken run, in a folder of its own.
+for step in 6 12 18; do
+  distil "$work/job.yaml" "$work/from-$step" "resume_from_checkpoint=$work/unbroken/checkpoint-$step"
+  exits 0
+  same "$work/from-$step" "resumed from step $step"
+done
+
+# The newest one has lost a bit: the one before it is taken, and that is said.
+cp -r "$work/unbroken" "$work/damaged"
+rm -f "$work/damaged/model.safetensors"
+last=$(newest "$work/damaged")
+state=$work/damaged/checkpoint-$last/model.safetensors
+size=$(wc -c <"$state")
+printf '\377' | dd of="$state" bs=1 seek=$((size - 7)) conv=notrunc 2>"$work/dd" || fail "dd: $(cat "$work/dd")"
+distil "$work/job.yaml" "$work/damaged" resume_from_checkpoint=true
+exits 0
+err_has "checkpoint-$last"
+same "$work/damaged" "resumed past a damaged checkpoint"
+
+# Another recipe is another run.
+distil "$work/job.yaml" "$work/other" "resume_from_checkpoint=$work/unbroken/checkpoint-12" learning_rate=0.1
+exits 1
+err_has learning_rate
+
+# SIGTERM: the step is finished, a checkpoint is there, exit 3, and it goes on from there.
+for signal in TERM INT; do
+  recipe "$work/long.yaml" 4000 0
+  "$LIMBECK" distill "$work/long.yaml" --no-plan "output_dir=$work/$signal" >"$work/out" 2>"$work/err" &
+  pid=$!
+  tries=0
+  while [ ! -s "$work/$signal/metrics.jsonl" ] && [ "$tries" -lt 600 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+  done
+  kill -s "$signal" "$pid"
+  wait "$pid"
+  code=$? out=$(cat "$work/out") err=$(cat "$work/err") what="distill, then SIG$signal"
+  exits 3
+  checks=$((checks + 1))
+  step=$(newest "$work/$signal")
+  [ "${step:-4000}" -lt 4000 ] || fail "$what: no checkpoint, or not interrupted: '$step'"
+  clean "$work/$signal"
+done
+finish
