@@ -58,6 +58,15 @@ static inline void load_row(float *to, const float *row, float factor, int64_t D
   for (int64_t c = D; c < Dp; c++) to[c] = 0.0f;
 }
 
+/* Rows of D numbers, ld apart, as the columns of to [D, TILE]; columns from n on are zero. */
+static inline void load_columns(float *to, const float *rows, int64_t ld, float factor, int64_t n,
+                                int64_t D) {
+  for (int64_t k = 0; k < n; k++)
+    for (int64_t c = 0; c < D; c++) to[c * TILE + k] = rows[k * ld + c] * factor;
+  if (n < TILE)
+    for (int64_t c = 0; c < D; c++) memset(to + c * TILE + n, 0, (size_t)(TILE - n) * sizeof *to);
+}
+
 /* row += factor * from */
 static inline void add_row(float *row, const float *from, float factor, int64_t D) {
   for (int64_t c = 0; c < D; c++) row[c] += factor * from[c];
