@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+/* The first remarks on a run that does not fit say what would help; plan_refuse tells them. */
+enum { HELPFUL_SETTINGS = 3 };
+
 static void add_count(table *t, const char *name, int64_t n) {
   text value = {0};
   format_count(&value, n);
@@ -105,21 +108,23 @@ void plan_print(const lb_plan *p, const cli *c, FILE *file) {
   print_data(p, c, file);
   print_run(p, c, file);
   print_space(p, c, file);
-  /* What would help a run that does not fit comes first; plan_refuse tells it. */
-  for (size_t i = p->fits ? 0 : 1; i < p->n_advice; i++)
+  for (size_t i = p->fits ? 0 : HELPFUL_SETTINGS; i < p->n_advice; i++)
     fprintf(file, "advice: %s\n", p->advice[i]);
 }
 
 int plan_refuse(const lb_plan *p, const cli *c) {
-  text needed = {0}, found = {0};
+  text needed = {0}, found = {0}, help = {0};
   bool is_memory = p->memory_total > p->memory_available;
   format_bytes(&needed, is_memory ? p->memory_total : p->disk_needed);
   format_bytes(&found, is_memory ? p->memory_available : p->disk_available);
-  int code = cli_failure(c, p->n_advice > 0 ? p->advice[0] : NULL,
-                         "this run does not fit: it needs %s of %s, %s are free", text_get(&needed),
-                         is_memory ? "memory" : "disk", text_get(&found));
+  for (size_t i = 0; i < p->n_advice && i < HELPFUL_SETTINGS; i++)
+    text_putf(&help, "%s%s", i > 0 ? "; " : "", p->advice[i]);
+  int code =
+      cli_failure(c, text_get(&help), "this run does not fit: it needs %s of %s, %s are free",
+                  text_get(&needed), is_memory ? "memory" : "disk", text_get(&found));
   text_free(&needed);
   text_free(&found);
+  text_free(&help);
   return code;
 }
 

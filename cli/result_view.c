@@ -36,7 +36,9 @@ static void add_model(table *t, const char *name, const lb_model_figures *f) {
   text_clear(&cell);
   format_bytes(&cell, f->size_bytes);
   table_add(t, "%s", f->size_bytes > 0 ? text_get(&cell) : "-");
-  add_number(t, f->tokens_per_second);
+  text_clear(&cell);
+  if (isfinite(f->tokens_per_second)) format_thousands(&cell, f->tokens_per_second);
+  table_add(t, "%s", cell.size > 0 ? text_get(&cell) : "-");
   text_free(&cell);
 }
 

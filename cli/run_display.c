@@ -28,8 +28,7 @@ static void put_bar(text *out, double share) {
     text_put(out, filled >= 8 ? "█" : filled > 0 ? eighths[filled] : " ");
 }
 
-/* "1,234" */
-static void put_thousands(text *out, double x) {
+void format_thousands(text *out, double x) {
   char digits[32];
   int n = snprintf(digits, sizeof digits, "%.0f", x);
   for (int i = 0; i < n; i++)
@@ -49,7 +48,7 @@ static void put_rate(text *out, const lb_event *e) {
   if (isfinite(e->learning_rate)) text_putf(out, " lr %.1e", e->learning_rate);
   if (!isfinite(e->tokens_per_second) || e->tokens_per_second <= 0) return;
   text_put(out, " ");
-  put_thousands(out, e->tokens_per_second);
+  format_thousands(out, e->tokens_per_second);
   text_put(out, " tok/s");
 }
 

@@ -30,6 +30,8 @@ lb_distill_options run_display_options(run_display *d);
 /* Clears the moving line; what is printed next stands alone. */
 void run_display_end(run_display *d);
 
+/* "1,234" */
+void format_thousands(text *out, double x);
 /* "01:02", "1:02:03"; "?" when it is not known */
 void format_duration(text *out, double seconds);
 

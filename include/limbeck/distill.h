@@ -72,6 +72,7 @@ typedef struct lb_distill_result {
   char output_dir[512], last_checkpoint[512], gguf[512]; /* "" when there is none */
   int64_t steps, skipped_steps, rollbacks, tokens, trained_tokens;
   double seconds, first_loss, last_loss;
+  bool is_measured_on_training_data; /* nothing was held out: figures are of training documents */
   lb_model_figures teacher, before, after; /* teacher: all NaN without one */
   char *test_student, *test_teacher;       /* answers to test.prompt; NULL without one */
 } lb_distill_result;

@@ -137,7 +137,7 @@ static lb_status add_as_is(lb__example *e, const json_t *item, const char *key, 
   for (; message != NULL && at != NULL; at = json_object_iter_next((json_t *)(uintptr_t)item, at)) {
     json_t *value = json_object_iter_value(at);
     const char *name = json_object_iter_key(at);
-    if (json_is_null(value) && strcmp(name, "content") != 0) continue;
+    if (json_is_null(value)) continue;
     if (json_object_set(message, name, value) == 0) continue;
     json_decref(message);
     message = NULL;

@@ -6,8 +6,7 @@
 #include "example.h"
 
 /* Appends copies of a list of messages; {"from","value"} becomes {"role","content"}, members that
- * are null (but for content) are left out, as TRL does with exported tables. `key` is for messages.
- */
+ * are null are left out, as Transformers' apply_chat_template does. `key` is for error messages. */
 lb_status lb__messages_add(lb__example *e, const json_t *list, const char *key, lb_error *err);
 /* Appends one message; `more` (may be NULL) stands on a line of its own below `content`. */
 lb_status lb__messages_add_one(lb__example *e, const char *role, const json_t *content,

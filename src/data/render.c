@@ -8,7 +8,11 @@
 
 /* ---- documents ---- */
 
+/* A single huge row must not keep its memory in every place of the batch that it ever had. */
+enum { KEPT_CELLS = 1 << 18 };
+
 void lb__made_row_reset(lb__made_row *row) {
+  if (row->cells_capacity > KEPT_CELLS) lb__made_row_deinit(row);
   row->status = LB_OK;
   row->is_fatal = false;
   row->err.message[0] = '\0';

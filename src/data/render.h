@@ -41,7 +41,7 @@ typedef struct lb__made_row {
 /* @param text  the row's bytes   @owns the arrays of *out, which is zeroed or reset */
 void lb__render_row(lb__made_row *out, const lb__row *row, const char *text,
                     const lb__render_rules *rules);
-void lb__made_row_reset(lb__made_row *row); /* keeps its memory */
+void lb__made_row_reset(lb__made_row *row); /* keeps its memory, unless it is much */
 void lb__made_row_deinit(lb__made_row *row);
 
 #endif

@@ -85,7 +85,10 @@ lb_status lb__render_text(lb__made_row *row, const lb__example *e, const lb__ren
   if (st == LB_OK)
     st = lb_tokenizer_encode(r->o.tokenizer, lb__buf_text(&e->text), e->text.size, &plain, &ids, &n,
                              &row->err);
-  if (st == LB_OK) st = add_string_document(row, ids, n, NULL, r);
+  if (st == LB_OK && n == 0)
+    row->n_too_short++; /* an empty text would teach to end at once */
+  else if (st == LB_OK)
+    st = add_string_document(row, ids, n, NULL, r);
   lb_ids_free(ids);
   return st;
 }

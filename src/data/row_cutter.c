@@ -88,7 +88,10 @@ static lb_status end_row(lb__row_cutter *c, lb__row_batch *b, lb__row_kind kind,
     row.kind = LB__ROW_BAD;
     row.problem = "longer than 64 MiB";
   }
-  if (row.kind == LB__ROW_BAD) b->bytes.size = c->row_begin, row.size = 0;
+  if (row.kind == LB__ROW_BAD) {
+    b->bytes.size = c->row_begin;
+    row.size = 0;
+  }
   if (row.kind == LB__ROW_JSON) { /* JSON knows no other blanks */
     const char *text = lb__buf_text(&b->bytes);
     while (row.size > 0 && is_blank(text[row.begin + row.size - 1])) row.size--;

@@ -2,7 +2,7 @@
 #include "token_mask.h"
 
 #include "base/fail.h"
-#include "base/utf8.h"
+#include "text/stream_decoder.h"
 
 /* ---- the text as spans ---- */
 
@@ -15,6 +15,12 @@ static text_view view_of(const lb_text_span *spans, size_t n) {
   text_view v = {spans, n, 0};
   for (size_t i = 0; i < n; i++) v.size += spans[i].size;
   return v;
+}
+
+static unsigned char byte_at(const text_view *v, size_t at) {
+  size_t i = 0;
+  while (at >= v->spans[i].size) at -= v->spans[i++].size;
+  return (unsigned char)v->spans[i].text[at];
 }
 
 /* Is text[at .. at + size) of the spans `bytes`? `*span` and `*before` (its offset) only go
@@ -58,28 +64,11 @@ static bool overlaps(mask *m, size_t begin, size_t end) {
   return m->range < m->n_ranges && m->ranges[m->range].begin < end;
 }
 
-static bool has_border_inside(const mask *m, size_t begin, size_t end) {
-  for (size_t r = m->range; r < m->n_ranges && m->ranges[r].begin < end; r++)
-    if ((m->ranges[r].begin > begin && m->ranges[r].begin < end) ||
-        (m->ranges[r].end > begin && m->ranges[r].end < end))
-      return true;
-  return false;
-}
-
-/* Tokens first..last, whose text came out of the decoder as one piece, lie at [begin, end). Of
- * several tokens with a border among them one cannot say which is where. */
-static bool place(mask *m, size_t first, size_t last, size_t begin, size_t end) {
-  bool is_trained = overlaps(m, begin, end);
-  if (last > first && has_border_inside(m, begin, end)) return false;
-  for (size_t i = first; i <= last; i++) m->trained[i] = is_trained;
-  return true;
-}
-
 /* *found is false when the decoded text is not the text. */
 static lb_status mask_by_decoding(mask *m, bool *found, lb_error *err) {
   lb_stream_decoder *d;
   text_cursor cursor = {0};
-  size_t at = 0, first = 0;
+  size_t at = 0, begin = 0; /* what has come out; where the next token begins */
   *found = true;
   m->range = 0;
   lb_status st = lb_stream_decoder_new(&d, m->tokenizer, false, err);
@@ -88,16 +77,20 @@ static lb_status mask_by_decoding(mask *m, bool *found, lb_error *err) {
     size_t size;
     st = i < m->n ? lb_stream_decoder_feed(d, m->ids[i], &piece, &size, err)
                   : lb_stream_decoder_finish(d, &piece, &size, err);
-    if (st != LB_OK || size == 0) continue;
-    size_t last = i < m->n ? i : m->n - 1;
-    /* The end may give text after the last token was placed: then it is not that token's alone. */
-    *found = first <= last && size <= m->text.size - at &&
-             same_bytes(&m->text, &cursor, at, piece, size) && place(m, first, last, at, at + size);
+    if (st != LB_OK) break;
+    /* add_prefix_space: the tokenizer wrote a space before the text */
+    if (at == 0 && size > 0 && piece[0] == ' ' && m->text.size > 0 && byte_at(&m->text, 0) != ' ')
+      piece++, size--;
+    *found = size <= m->text.size - at && same_bytes(&m->text, &cursor, at, piece, size);
     at += size;
-    first = last + 1;
+    if (i == m->n) break;
+    size_t end = at + lb__stream_decoder_held(d);
+    /* A token without bytes belongs to what follows it. */
+    m->trained[i] = overlaps(m, begin, end > begin ? end : begin + 1);
+    begin = end;
   }
   lb_stream_decoder_free(d);
-  if (st == LB_OK && (at != m->text.size || first != m->n)) *found = false;
+  if (at != m->text.size) *found = false;
   return st;
 }
 
@@ -120,22 +113,17 @@ static lb_status tokens_before(size_t *n, bool *clean, const mask *m, lb_text_sp
   return st;
 }
 
-static unsigned char byte_at(const text_view *v, size_t at) {
-  size_t i = 0;
-  while (at >= v->spans[i].size) at -= v->spans[i++].size;
-  return (unsigned char)v->spans[i].text[at];
-}
-
 static bool is_character_start(const text_view *v, size_t at) {
   return at == 0 || at >= v->size || (byte_at(v, at) & 0xC0) != 0x80;
 }
 
-/* The tokens before a border; where one token lies across it, the border moves outwards until none
- * does, so that the token belongs to the trained part. */
-static lb_status find_border(size_t *n, const mask *m, lb_text_span *cut, size_t at, int direction,
-                             lb_error *err) {
-  enum { FARTHEST = 256 };
-  for (size_t moved = 0; moved < FARTHEST; moved++) {
+enum { FARTHEST = 256 }; /* bytes from a border to the next place where tokens part */
+
+/* The nearest place from a border on, in one direction, where the tokens part: *n tokens before it.
+ */
+static lb_status find_parting(size_t *n, const mask *m, lb_text_span *cut, size_t border,
+                              int direction, lb_error *err) {
+  for (size_t at = border, moved = 0; moved < FARTHEST; moved++) {
     bool clean = false;
     if (at == 0 || at >= m->text.size) {
       *n = at == 0 ? 0 : m->n;
@@ -147,10 +135,21 @@ static lb_status find_border(size_t *n, const mask *m, lb_text_span *cut, size_t
     }
     at = direction < 0 ? at - 1 : at + 1;
   }
+  *n = direction < 0 ? 0 : m->n;
+  return LB_OK;
+}
+
+/* The tokens before a border, and those before its end. One token may lie across it; of several we
+ * cannot tell which, and nothing is learned rather than something wrong. */
+static lb_status find_border(size_t *before, size_t *through, const mask *m, lb_text_span *cut,
+                             size_t border, lb_error *err) {
+  lb_status st = find_parting(before, m, cut, border, -1, err);
+  if (st == LB_OK) st = find_parting(through, m, cut, border, 1, err);
+  if (st != LB_OK || *through <= *before + 1) return st;
   return lb__fail(err, LB_E_FORMAT,
                   "cannot tell where the trained part begins or ends among the tokens: near byte "
-                  "%zu the tokenizer joins text far across the border",
-                  at);
+                  "%zu the tokenizer changes the text and joins it across the border",
+                  border);
 }
 
 static lb_status mask_by_prefixes(mask *m, lb_error *err) {
@@ -159,9 +158,9 @@ static lb_status mask_by_prefixes(mask *m, lb_error *err) {
   lb_status st = LB_OK;
   memset(m->trained, 0, m->n * sizeof *m->trained);
   for (size_t r = 0; r < m->n_ranges && st == LB_OK; r++) {
-    size_t first = 0, end = 0;
-    st = find_border(&first, m, cut, m->ranges[r].begin, -1, err);
-    if (st == LB_OK) st = find_border(&end, m, cut, m->ranges[r].end, 1, err);
+    size_t first = 0, end = 0, unused;
+    st = find_border(&first, &unused, m, cut, m->ranges[r].begin, err);
+    if (st == LB_OK) st = find_border(&unused, &end, m, cut, m->ranges[r].end, err);
     for (size_t i = first; st == LB_OK && i < end; i++) m->trained[i] = true;
   }
   lb__free(cut);

@@ -63,7 +63,7 @@ struct lb_recipe {
     int64_t max_steps, per_device_train_batch_size, gradient_accumulation_steps, logging_steps,
         save_steps, save_total_limit, eval_steps, seed, max_bad_steps;
     int lr_scheduler_type; /* lb__scheduler */
-    bool logging_first_step, gradient_checkpointing;
+    bool logging_first_step, gradient_checkpointing, resume_with_other_kernels;
     int precision; /* lb_precision of the student's products */
     const char *resume_from_checkpoint;
     lb__text_list report_to; /* "tensorboard", "none" */

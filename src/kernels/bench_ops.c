@@ -221,6 +221,78 @@ static void add(setup *s, const int64_t *p) {
   snprintf(s->shape, 64, "%lld", (long long)p[0]);
 }
 
+/* ---- backward: what a training step runs beside the forward ---- */
+
+/* p: N, I, O, dtype, 1: the weight is frozen */
+static void linear_bwd(setup *s, const int64_t *p) {
+  bool frozen = p[4] != 0;
+  s->args.linear_bwd = (lb__linear_bwd_args){.dout = floats(s, 2, p[0], p[2], 1),
+                                             .x = floats(s, 2, p[0], p[1], 1),
+                                             .weight = weights(s, (lb_dtype)p[3], p[2], p[1]),
+                                             .dx = floats(s, 2, p[0], p[1], 1)};
+  if (!frozen) s->args.linear_bwd.dweight = floats(s, 2, p[2], p[1], 1);
+  s->flop = (frozen ? 2.0 : 4.0) * (double)p[0] * (double)p[1] * (double)p[2];
+  snprintf(s->shape, 64, "%lld x %lld -> %lld, %s%s", (long long)p[0], (long long)p[1],
+           (long long)p[2], lb_dtype_name((lb_dtype)p[3]), frozen ? ", frozen" : "");
+}
+
+/* p: N, C */
+static void rms_norm_bwd(setup *s, const int64_t *p) {
+  s->args.rms_norm_bwd = (lb__rms_norm_bwd_args){.dout = floats(s, 2, p[0], p[1], 1),
+                                                 .x = floats(s, 2, p[0], p[1], 1),
+                                                 .weight = floats(s, 1, p[1], 1, 1),
+                                                 .dx = floats(s, 2, p[0], p[1], 1),
+                                                 .dweight = floats(s, 1, p[1], 1, 1),
+                                                 .eps = 1e-5f};
+  snprintf(s->shape, 64, "%lld x %lld", (long long)p[0], (long long)p[1]);
+}
+
+static void layer_norm_bwd(setup *s, const int64_t *p) {
+  s->args.layer_norm_bwd = (lb__layer_norm_bwd_args){.dout = floats(s, 2, p[0], p[1], 1),
+                                                     .x = floats(s, 2, p[0], p[1], 1),
+                                                     .weight = floats(s, 1, p[1], 1, 1),
+                                                     .dx = floats(s, 2, p[0], p[1], 1),
+                                                     .dweight = floats(s, 1, p[1], 1, 1),
+                                                     .dbias = floats(s, 1, p[1], 1, 1),
+                                                     .eps = 1e-5f};
+  snprintf(s->shape, 64, "%lld x %lld", (long long)p[0], (long long)p[1]);
+}
+
+/* p: n, kind */
+static void act_bwd(setup *s, const int64_t *p) {
+  s->args.act_bwd = (lb__act_bwd_args){.dout = floats(s, 1, p[0], 1, 1),
+                                       .x = floats(s, 1, p[0], 1, 1),
+                                       .dx = floats(s, 1, p[0], 1, 1),
+                                       .kind = (lb__act_kind)p[1]};
+  snprintf(s->shape, 64, "%lld gelu", (long long)p[0]);
+}
+
+static void act_mul_bwd(setup *s, const int64_t *p) {
+  s->args.act_mul_bwd = (lb__act_mul_bwd_args){.dout = floats(s, 1, p[0], 1, 1),
+                                               .gate = floats(s, 1, p[0], 1, 1),
+                                               .up = floats(s, 1, p[0], 1, 1),
+                                               .dgate = floats(s, 1, p[0], 1, 1),
+                                               .dup = floats(s, 1, p[0], 1, 1),
+                                               .kind = (lb__act_kind)p[1]};
+  snprintf(s->shape, 64, "%lld %s", (long long)p[0], p[1] == LB__ACT_SILU ? "silu" : "gelu");
+}
+
+static void add_scaled(setup *s, const int64_t *p) {
+  s->args.add_scaled = (lb__add_scaled_args){
+      .out = floats(s, 1, p[0], 1, 1), .x = floats(s, 1, p[0], 1, 1), .factor = 1.0f};
+  snprintf(s->shape, 64, "%lld", (long long)p[0]);
+}
+
+/* p: N, V, C */
+static void embed_bwd(setup *s, const int64_t *p) {
+  s->args.embed_bwd = (lb__embed_bwd_args){.ids = counted(s, p[0]),
+                                           .dout = floats(s, 2, p[0], p[2], 1),
+                                           .dweight = floats(s, 2, p[1], p[2], 1),
+                                           .scale = 1.0f};
+  s->bytes = 12.0 * (double)p[0] * (double)p[2]; /* only the rows that are named */
+  snprintf(s->shape, 64, "%lld of %lld x %lld", (long long)p[0], (long long)p[1], (long long)p[2]);
+}
+
 /* p: N, V, K */
 static void logits_stats(setup *s, const int64_t *p) {
   s->args.logits_stats = (lb__logits_stats_args){.logits = floats(s, 2, p[0], p[1], 1),
@@ -231,6 +303,30 @@ static void logits_stats(setup *s, const int64_t *p) {
                                                  .target_logits = floats(s, 1, p[0], 1, 1)};
   snprintf(s->shape, 64, "%lld x %lld, top %lld", (long long)p[0], (long long)p[1],
            (long long)p[2]);
+}
+
+/* ---- the optimizer: p: n ---- */
+
+static void sum_squares(setup *s, const int64_t *p) {
+  static double sum;
+  s->args.sum_squares = (lb__sum_squares_args){.x = floats(s, 1, p[0], 1, 1), .sum = &sum};
+  snprintf(s->shape, 64, "%lld", (long long)p[0]);
+}
+
+static void adamw(setup *s, const int64_t *p) {
+  s->args.adamw = (lb__adamw_args){.parameter = floats(s, 1, p[0], 1, 1),
+                                   .gradient = floats(s, 1, p[0], 1, 1),
+                                   .exp_avg = floats(s, 1, p[0], 1, 1),
+                                   .exp_avg_sq = weights(s, LB_DTYPE_F32, 1, p[0]),
+                                   .learning_rate = 1e-4,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .eps = 1e-8,
+                                   .weight_decay = 0.01,
+                                   .gradient_scale = 1.0,
+                                   .step = 10};
+  s->bytes *= 2.0; /* each is read and written */
+  snprintf(s->shape, 64, "%lld", (long long)p[0]);
 }
 
 #define SMOL  "SmolLM2-135M"
@@ -278,8 +374,23 @@ static const bench_case cases[] = {
     {SMOL, LB__OP_act_mul, act_mul, {512 * 1536, LB__ACT_SILU}},
     {GEMMA, LB__OP_act_mul, act_mul, {512 * 2048, LB__ACT_GELU_TANH}},
     {SMOL, LB__OP_add, add, {512 * 576}},
+    {GPT2, LB__OP_linear_bwd, linear_bwd, {512, 768, 3072, LB_DTYPE_F32}},
+    {GPT2, LB__OP_linear_bwd, linear_bwd, {2048, 768, 3072, LB_DTYPE_F32}},
+    {GPT2, LB__OP_linear_bwd, linear_bwd, {2048, 3072, 768, LB_DTYPE_F32}},
+    {SMOL, LB__OP_linear_bwd, linear_bwd, {512, 576, 1536, LB_DTYPE_F32}},
+    {SMOL, LB__OP_linear_bwd, linear_bwd, {512, 576, 192, LB_DTYPE_F32}},
+    {SMOL, LB__OP_linear_bwd, linear_bwd, {256, 576, 49152, LB_DTYPE_F32}},
+    {SMOL, LB__OP_linear_bwd, linear_bwd, {512, 576, 1536, LB_DTYPE_Q4_1, 1}},
+    {SMOL, LB__OP_rms_norm_bwd, rms_norm_bwd, {512, 576}},
+    {GPT2, LB__OP_layer_norm_bwd, layer_norm_bwd, {512, 768}},
+    {GPT2, LB__OP_act_bwd, act_bwd, {512 * 3072, LB__ACT_GELU_TANH}},
+    {SMOL, LB__OP_act_mul_bwd, act_mul_bwd, {512 * 1536, LB__ACT_SILU}},
+    {SMOL, LB__OP_add_scaled, add_scaled, {512 * 576}},
+    {SMOL, LB__OP_embed_bwd, embed_bwd, {512, 49152, 576}},
     {SMOL, LB__OP_logits_stats, logits_stats, {16, 49152, 1}},
     {GEMMA, LB__OP_logits_stats, logits_stats, {16, 262144, 10}},
+    {GPT2, LB__OP_sum_squares, sum_squares, {16 * 768 * 3072}},
+    {GPT2, LB__OP_adamw, adamw, {16 * 768 * 3072}},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 

@@ -157,6 +157,13 @@ static void fill_linear(lb__kernel_table *table, unsigned use) {
   lb__linear_select_gemm(use >> ONEDNN & 1 ? lb__onednn_gemm : NULL);
   bool bf16 = (use >> ONEDNN & 1) && has_fast_bf16();
   lb__linear_select_gemm_bf16(bf16 ? lb__onednn_gemm_bf16 : NULL);
+  lb__linear_bwd_select_gemm_bf16(bf16 ? lb__onednn_gemm_add_bf16 : NULL);
+  if (use >> ONEDNN & 1) {
+    lb__linear_bwd_select_gemm(lb__onednn_gemm_add);
+    table->linear_bwd = lb__tuned_linear_bwd;
+    table->linear_bwd_workspace = lb__tuned_linear_bwd_workspace;
+    table->chosen[LB__OP_linear_bwd] = "onednn";
+  }
   if ((use & ~(1u << REFERENCE)) == 0) return;
   table->linear = lb__tuned_linear;
   table->linear_workspace = lb__tuned_linear_workspace;
@@ -174,6 +181,7 @@ static void fill(lb__kernel_table *table, unsigned use) {
   if (use >> AVX512 & 1) {
     lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);
+    lb__backward_select_avx512(table);
     lb__attention_select_avx512(table);
     lb__attention_bwd_select_avx512(table);
     lb__dropout_select_avx512(table);
@@ -182,6 +190,7 @@ static void fill(lb__kernel_table *table, unsigned use) {
   } else if (use >> AVX2 & 1) {
     lb__rows_select_avx2();
     lb__elementwise_select_avx2(table);
+    lb__backward_select_avx2(table);
     lb__attention_select_avx2(table);
     lb__attention_bwd_select_avx2(table);
     lb__dropout_select_avx2(table);

@@ -44,3 +44,14 @@ lb_status lb__model_save_folder(lb_model *m, const char *folder, lb_dtype dtype,
   lb__free(c.decls);
   return st;
 }
+
+lb_dtype lb__model_source_dtype(const lb_model *m) {
+  size_t bytes[LB_DTYPE_COUNT] = {0};
+  lb_dtype most = LB_DTYPE_F32;
+  for (size_t i = 0; i < lb__checkpoint_count(m->checkpoint); i++) {
+    const lb__stored_tensor *t = lb__checkpoint_tensor(m->checkpoint, i);
+    bytes[t->dtype] += t->size;
+    if (bytes[t->dtype] > bytes[most]) most = t->dtype;
+  }
+  return most == LB_DTYPE_BF16 || most == LB_DTYPE_F16 ? most : LB_DTYPE_F32;
+}

@@ -30,6 +30,8 @@ void lb__model_zero_gradients(lb_model *m);
  * student's source has them; from a GGUF they are made. Each file atomically, config.json last.
  * @error LB_E_IO, LB_E_NOMEM, LB_E_CANCELLED */
 lb_status lb__model_save_folder(lb_model *m, const char *folder, lb_dtype dtype, lb_error *err);
+/* The number format the student came in: BF16 or F16 when most of its matrices are, else F32. */
+lb_dtype lb__model_source_dtype(const lb_model *m);
 /* Reads the weights of such a folder back into an open trainable model (resume).
  * @error LB_E_SHAPE, LB_E_FORMAT when it is another model */
 lb_status lb__model_load_parameters(lb_model *m, const char *folder, lb_error *err);

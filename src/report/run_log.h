@@ -8,6 +8,8 @@
  * A fresh run begins a new file. A run resumed at step N keeps the lines up to the last one of a
  * step <= N; what a killed run wrote after its last checkpoint goes, and so does a torn last line.
  * Lines that cannot be read are kept where lines that can be read follow them.
+ * After a rollback steps come again: the later line of a step is the one that counts, and a warning
+ * stands before it.
  * Refuses: telling how a run ended (a resumed one would tell it twice). */
 #ifndef LB_REPORT_RUN_LOG_H
 #define LB_REPORT_RUN_LOG_H

@@ -30,6 +30,7 @@ struct lb__tensorboard_log {
   char *folder;
   double (*now)(void);
   lb__append file;
+  int64_t logged, evaluated; /* the last steps of either kind; -1: none */
 };
 
 lb_status lb__tensorboard_log_new(lb__tensorboard_log **out, const lb__tensorboard_options *options,
@@ -123,7 +124,7 @@ static lb_status write_version(lb__tensorboard_log *log, lb_error *err) {
   return write_message(log, &message, err);
 }
 
-/* Makes readers drop what earlier files say from this step on. */
+/* Makes readers drop what was said before of this step and later ones. */
 static lb_status write_session_start(lb__tensorboard_log *log, int64_t step, lb_error *err) {
   static const uint8_t start[] = {SESSION_STATUS << 3, SESSION_START};
   lb__buf message;
@@ -135,6 +136,7 @@ static lb_status write_session_start(lb__tensorboard_log *log, int64_t step, lb_
 static lb_status begin(lb__tensorboard_log *log, int64_t resumed_step, lb_error *err) {
   int64_t latest;
   lb_status st = lb__append_close(&log->file, err);
+  log->logged = log->evaluated = -1;
   if (st == LB_OK) st = lb__folder_make(log->folder, err);
   if (st == LB_OK) st = look_at_earlier(log, &latest, resumed_step == 0, err);
   if (st == LB_OK) st = open_file(log, latest, err);
@@ -172,6 +174,20 @@ static lb_status write_metrics(lb__tensorboard_log *log, const lb_event *event, 
   return write_message(log, &message, err);
 }
 
+/* After a rollback steps come again: what is known of them by then is void. */
+static lb_status note_step(lb__tensorboard_log *log, const lb_event *event, lb_error *err) {
+  int64_t *last = event->kind == LB_EVENT_LOG ? &log->logged : &log->evaluated;
+  bool came_before = event->step <= *last;
+  if (came_before) log->logged = log->evaluated = event->step - 1;
+  *last = event->step;
+  return came_before ? write_session_start(log, event->step, err) : LB_OK;
+}
+
+static lb_status add_point(lb__tensorboard_log *log, const lb_event *event, lb_error *err) {
+  lb_status st = note_step(log, event, err);
+  return st == LB_OK ? write_metrics(log, event, err) : st;
+}
+
 static lb_status finish(lb__tensorboard_log *log, lb_error *err) {
   lb_status st = lb__append_sync(&log->file, err);
   lb_status closed = lb__append_close(&log->file, st == LB_OK ? err : NULL);
@@ -186,7 +202,7 @@ lb_status lb__tensorboard_log_event(void *ctx, const lb_event *event, lb_error *
     return lb__fail(err, LB_E_ARG, "'%s': an event came before the run began", log->folder);
   switch (event->kind) {
   case LB_EVENT_LOG:
-  case LB_EVENT_EVAL: return write_metrics(log, event, err);
+  case LB_EVENT_EVAL: return add_point(log, event, err);
   case LB_EVENT_CHECKPOINT: return lb__append_sync(&log->file, err);
   default: return finish(log, err);
   }

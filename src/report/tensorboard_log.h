@@ -4,7 +4,8 @@
  * beside them.
  *
  * A fresh run removes the event files that an earlier one left in the same folder. A resumed run
- * begins another file, whose session mark makes TensorBoard forget what came after the checkpoint.
+ * begins another file, whose session mark makes TensorBoard forget what came after the checkpoint;
+ * a rollback leaves such a mark too.
  * Refuses: the computer's name, which is in such files' names elsewhere: the folder may be
  * published. */
 #ifndef LB_REPORT_TENSORBOARD_LOG_H

@@ -493,3 +493,25 @@ lb_status lb__decoding_finish(lb__decoding *d, lb_error *err) {
 lb__buf *lb__decoding_output(lb__decoding *d) {
   return &d->out;
 }
+
+/* The held token's size once each suffix is a space. */
+static size_t size_without_suffix(const step_state *s) {
+  lb__pattern suffix = {
+      .kind = LB__PATTERN_STRING, .string = s->decoder->text, .string_size = s->decoder->text_size};
+  lb__matches m = {.pattern = &suffix, .text = lb__buf_text(&s->held), .size = s->held.size};
+  size_t size = m.size, start, end;
+  bool found;
+  while (lb__matches_next(&m, &found, &start, &end, NULL) == LB_OK && found)
+    size = size + 1 - (end - start);
+  return size;
+}
+
+size_t lb__decoding_held(const lb__decoding *d) {
+  size_t n = 0;
+  for (size_t i = 0; i < d->n_steps; i++) {
+    const step_state *s = &d->steps[i];
+    if (s->decoder->kind == BYTE_LEVEL || s->decoder->kind == BYTE_FALLBACK) n += s->held.size;
+    if (s->decoder->kind == BPE_SUFFIX) n += size_without_suffix(s);
+  }
+  return n;
+}

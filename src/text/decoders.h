@@ -28,5 +28,7 @@ lb_status lb__decoding_token(lb__decoding *d, const char *text, size_t size, lb_
 lb_status lb__decoding_finish(lb__decoding *d, lb_error *err); /* then only free */
 /* What has come out so far; the caller empties it (lb__buf_clear) when it has taken it. */
 lb__buf *lb__decoding_output(lb__decoding *d);
+/* Bytes of text that are held back and will come out later, unless they turn out to be no UTF-8. */
+size_t lb__decoding_held(const lb__decoding *d);
 
 #endif

@@ -1,4 +1,5 @@
 /* tokenizer_decode.c - ids to text, at once and as a stream: both feed decoders.h's chain. */
+#include "stream_decoder.h"
 #include "tokenizer_internal.h"
 
 #include "base/fail.h"
@@ -81,6 +82,10 @@ lb_status lb_stream_decoder_finish(lb_stream_decoder *s, const char **text, size
   lb_status st = lb__decoding_finish(s->decoding, err);
   show_output(s, text, size);
   return st;
+}
+
+size_t lb__stream_decoder_held(const lb_stream_decoder *s) {
+  return lb__decoding_held(s->decoding);
 }
 
 void lb_stream_decoder_free(lb_stream_decoder *s) {

@@ -263,3 +263,12 @@ lb_status lb__checkpoint_clean(const char *output_dir, lb_error *err) {
   lb__name_list_free(names, n);
   return st;
 }
+
+lb_status lb__checkpoint_remove_all(const char *output_dir, lb_error *err) {
+  int64_t *steps = NULL;
+  size_t n = 0;
+  lb_status st = list_steps(&steps, &n, output_dir, err);
+  for (size_t i = 0; i < n && st == LB_OK; i++) st = remove_checkpoint(output_dir, steps[i], err);
+  lb__free(steps);
+  return st;
+}

@@ -37,5 +37,7 @@ lb_status lb__checkpoint_newest(char **out, int64_t *step, const char *output_di
 /* Removes folders that a killed run left behind (.checkpoint-N.tmp-*), and finishes or takes back
  * what it was doing with others. What cannot be removed is told to the log. */
 lb_status lb__checkpoint_clean(const char *output_dir, lb_error *err);
+/* Removes every checkpoint of an earlier run: output_dir begins anew. */
+lb_status lb__checkpoint_remove_all(const char *output_dir, lb_error *err);
 
 #endif

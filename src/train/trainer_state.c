@@ -326,10 +326,11 @@ static lb_status fail_kernels(const lb__saved_state *s, json_t *kernels, int op,
     snprintf(how, sizeof how, "this machine has no %s", missing);
   else
     snprintf(how, sizeof how, "set LIMBECK_KERNELS=%s", sets);
-  return lb__fail(err, LB_E_UNSUPPORTED,
-                  "%s: '%s' was computed by kernel '%.40s', here it would be '%s', and the results "
-                  "would differ in their last digits; %s, or allow it: resume_with_other_kernels",
-                  s->name, name, saved != NULL ? saved : "none", lb__kernels()->chosen[op], how);
+  return lb__fail(
+      err, LB_E_UNSUPPORTED,
+      "%s: '%s' was computed by kernel '%.40s', here it would be '%s', and the results "
+      "would differ in their last digits; %s, or allow it: resume_with_other_kernels=true",
+      s->name, name, saved != NULL ? saved : "none", lb__kernels()->chosen[op], how);
 }
 
 static lb_status check_kernels(const lb__saved_state *s, const lb__trainer *t, lb_error *err) {

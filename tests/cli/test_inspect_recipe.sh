@@ -13,7 +13,7 @@ out_has "the quick brown fox"
 out_has "⟦"
 run inspect "$recipe" --json
 exits 0
-out_matches "\{\"data_format\":\"text\",\"train_on\":\"all\",\"documents\":22,.*\}"
+out_matches "\{\"data_format\":\"text\",\"train_on\":\"all\",\"documents\":21,.*\}"
 
 # prompts and completions: only the completion is marked
 cat >"$work/pairs.jsonl" <<'END'

@@ -15,8 +15,8 @@ done
 run plan "$recipe" --json
 exits 0
 out_matches "\{\"teacher_parameters\":[0-9]+,\"student_parameters\":[0-9]+,.*\"fits\":true\}"
-out_has '"data_format":"text","train_on":"all","documents":22,'
-out_has '"eval_documents":2,'
+out_has '"data_format":"text","train_on":"all","documents":21,'
+out_has '"eval_documents":3,'
 # twice the epochs, twice the steps
 steps_of() { printf '%s\n' "$out" | sed 's/.*"steps":\([0-9]*\).*/\1/'; }
 steps=$(steps_of)
@@ -32,19 +32,24 @@ run plan "$recipe" warmup_steps=100000 eval_fraction=0 --no-probe
 exits 0
 out_has "advice: warmup_steps"
 
-# what cannot fit is refused, with what would help
-run plan "$recipe" per_device_train_batch_size=1000000000 --no-probe
+# what cannot fit is refused, with what would help: here, a checkpoint of each of a billion steps
+huge="num_train_epochs=100000000 save_steps=1 save_total_limit=1000000000"
+# shellcheck disable=SC2086 # words
+run plan "$recipe" $huge --no-probe
 exits 1
 out_has "together"
 err_has "this run does not fit: it needs"
-err_has "per_device_train_batch_size"
-run plan "$recipe" per_device_train_batch_size=1000000000 --no-probe --json
+err_has "of disk"
+err_has "save_total_limit"
+# shellcheck disable=SC2086 # words
+run plan "$recipe" $huge --no-probe --json
 exits 1
 out_has '"fits":false'
-run distill "$recipe" per_device_train_batch_size=1000000000
+# shellcheck disable=SC2086 # words
+run distill "$recipe" $huge
 exits 1
 err_has "does not fit"
-[ ! -e "$work/student/config.json" ] || fail "a run that does not fit was started"
+[ ! -e "$work/student" ] || fail "a run that does not fit was started"
 
 # without a teacher; without a file
 run plan "$recipe" teacher=none --no-probe --json

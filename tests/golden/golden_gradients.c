@@ -9,6 +9,29 @@ void golden_must(lb_status st, const lb_error *err) {
   if (st != LB_OK) fail_msg("%s", err->message);
 }
 
+/* ---- numbers ---- */
+
+double golden_get(const lb_tensor *t, size_t i) {
+  lb_error err;
+  double wide;
+  float narrow;
+  if (t->dtype == LB_DTYPE_F64) {
+    golden_must(lb__tensor_read(t, i * sizeof wide, &wide, sizeof wide, &err), &err);
+    return wide;
+  }
+  golden_must(lb__tensor_read(t, i * sizeof narrow, &narrow, sizeof narrow, &err), &err);
+  return (double)narrow;
+}
+
+void golden_set(lb_tensor *t, size_t i, double value) {
+  lb_error err;
+  float narrow = (float)value;
+  if (t->dtype == LB_DTYPE_F64)
+    golden_must(lb__tensor_write(t, i * sizeof value, &value, sizeof value, &err), &err);
+  else
+    golden_must(lb__tensor_write(t, i * sizeof narrow, &narrow, sizeof narrow, &err), &err);
+}
+
 /* ---- batches ---- */
 
 /* Places count from 0 in each document. */
@@ -56,18 +79,6 @@ lb_model *golden_open_trainable(lb_dtype real, const char *folder, ...) {
 
 /* ---- comparing ---- */
 
-static double number_at(const lb_tensor *t, size_t i) {
-  lb_error err;
-  double wide;
-  float narrow;
-  if (t->dtype == LB_DTYPE_F64) {
-    golden_must(lb__tensor_read(t, i * sizeof wide, &wide, sizeof wide, &err), &err);
-    return wide;
-  }
-  golden_must(lb__tensor_read(t, i * sizeof narrow, &narrow, sizeof narrow, &err), &err);
-  return (double)narrow;
-}
-
 static bool same_shape(const golden_tensor *want, const lb_tensor *got) {
   if (want->rank != got->rank) return false;
   for (int i = 0; i < got->rank; i++)
@@ -100,7 +111,7 @@ double golden_compare_gradient(const golden_tensor *want, const lb__parameter *p
   if (!same_shape(&turned, &got)) fail_msg("%s has another shape than Transformers'", p->name);
   double worst = 0;
   for (size_t i = 0; i < want->n; i++) {
-    double g = number_at(&got, place(want, i, transposed));
+    double g = golden_get(&got, place(want, i, transposed));
     if (!isfinite(g)) fail_msg("%s: gradient %zu is %g", p->name, i, g);
     worst = fmax(worst, fabs(g - (double)want->f32[i]));
   }

@@ -13,6 +13,10 @@
 /* Fails the test with the library's message. */
 void golden_must(lb_status st, const lb_error *err);
 
+/* Element i of an F32 or F64 tensor. */
+double golden_get(const lb_tensor *t, size_t i);
+void golden_set(lb_tensor *t, size_t i, double value);
+
 /* `ids`, `doc_start`, `targets` of a file: documents end to end. */
 typedef struct golden_batch {
   lb__batch batch; /* of the model's forward pass */

@@ -45,15 +45,6 @@ static void load_rows(pair *p) {
   }
 }
 
-static void write_number(lb_tensor *t, size_t i, double value) {
-  lb_error err;
-  float narrow = (float)value;
-  if (t->dtype == LB_DTYPE_F64)
-    golden_must(lb__tensor_write(t, i * sizeof value, &value, sizeof value, &err), &err);
-  else
-    golden_must(lb__tensor_write(t, i * sizeof narrow, &narrow, sizeof narrow, &err), &err);
-}
-
 static const char *const projector_parts[2] = {"projector.weight", "projector.bias"};
 
 static void load_projector(pair *p, int part) {
@@ -63,7 +54,7 @@ static void load_projector(pair *p, int part) {
   int64_t shape[2] = {(int64_t)w.shape[0], (int64_t)w.shape[1]};
   golden_must(lb__tensor_init(t, p->real, w.rank, shape, &err), &err);
   golden_must(lb__tensor_init(gradient, p->real, w.rank, shape, &err), &err);
-  for (size_t i = 0; i < w.n; i++) write_number(t, i, (double)w.f32[i]);
+  for (size_t i = 0; i < w.n; i++) golden_set(t, i, (double)w.f32[i]);
   lb__tensor_bind_gradient(t, &p->projector_slot[part], gradient);
 }
 

@@ -155,7 +155,9 @@ static const char *shown(const lb__corpus *c, int64_t i) {
 
 static void text_rows(void **state) {
   (void)state;
-  lb__corpus *c = corpus_of("{\"text\":\"hello\"}\n\n{\"text\":\"a</s>\",\"other\":null}\n");
+  lb__corpus *c = corpus_of("{\"text\":\"hello\"}\n\n{\"text\":\"a</s>\",\"other\":null}\n"
+                            "{\"text\":\"\"}\n");
+  assert_int_equal(lb__corpus_get_facts(c)->n_too_short, 1);
   const lb__corpus_facts *f = lb__corpus_get_facts(c);
   assert_int_equal(f->format, LB__DATA_TEXT);
   assert_int_equal(f->train_on, LB__TRAIN_ON_ALL);
@@ -546,6 +548,48 @@ static void wrong_wishes_are_errors(void **state) {
   assert_int_equal(lb__corpus_open(&c, &o, &err), LB_E_CANCELLED);
 }
 
+/* ---- several files ---- */
+
+typedef struct progress {
+  uint64_t done, total;
+  int64_t n_documents;
+  int calls;
+} progress;
+
+static void note_progress(void *ctx, uint64_t done, uint64_t total, int64_t n_documents) {
+  progress *p = ctx;
+  assert_true(done >= p->done && done <= total);
+  assert_true(n_documents >= p->n_documents);
+  *p = (progress){done, total, n_documents, p->calls + 1};
+}
+
+static void folders_mix_formats(void **state) {
+  (void)state;
+  scratch_empty(folder);
+  scratch_write_text(folder, "a.jsonl", "{\"prompt\":\"a\",\"completion\":\"b\"}\n{]\n");
+  scratch_write_text(folder, "b.txt", "cd\n");
+  scratch_write_text(folder, "c.json", "[{\"text\":\"ef\"},\n{\"input_ids\":[12,13]}, 7]");
+  const char *paths[] = {folder};
+  progress p = {0};
+  lb__corpus_options o = options_for("");
+  o.paths = paths;
+  o.on_progress = note_progress;
+  o.on_progress_ctx = &p;
+  lb__corpus *c = open_corpus(&o);
+  const lb__corpus_facts *f = lb__corpus_get_facts(c);
+  assert_int_equal(f->format, LB__DATA_PROMPT);
+  assert_int_equal(f->n_bad_lines, 2);
+  assert_non_null(strstr(f->first_bad, "a.jsonl:2: "));
+  assert_true(p.calls == 3 && p.done == p.total && p.n_documents == 4);
+  EXPECT(c, "<s>a[b</s>]", "<s>[cd~</s>]", "<s>[ef</s>]", "a[b]");
+  scratch_write_text(folder, "d.jsonl", "no\n");
+  o.on_progress = NULL;
+  assert_int_equal(lb__corpus_open(&c, &o, &err),
+                   LB_E_FORMAT); /* a file of no use is no accident */
+  assert_non_null(strstr(err.message, "d.jsonl': none of its 1 rows can be used"));
+  scratch_empty(folder);
+}
+
 /* ---- running text ---- */
 
 static void text_files_lose_nothing(void **state) {
@@ -762,6 +806,7 @@ int main(void) {
       cmocka_unit_test(bad_rows_are_counted),
       cmocka_unit_test(hopeless_files_are_errors),
       cmocka_unit_test(wrong_wishes_are_errors),
+      cmocka_unit_test(folders_mix_formats),
       cmocka_unit_test(text_files_lose_nothing),
       cmocka_unit_test(same_for_any_threads_and_place),
       cmocka_unit_test(the_hash_sees_tokens_and_targets),

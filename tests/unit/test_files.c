@@ -138,6 +138,28 @@ static void test_read(void **state) {
   lb__free(bytes);
 }
 
+static void test_reader(void **state) {
+  (void)state;
+  lb__reader r;
+  char bytes[4];
+  size_t n;
+  write_file("pieces", "abcdefg", 7);
+  assert_int_equal(lb__reader_open(&r, path_of("pieces"), &err), LB_OK);
+  assert_int_equal(r.size, 7);
+  static const char *const pieces[] = {"abc", "def", "g", ""};
+  for (size_t i = 0; i < 4; i++) {
+    assert_int_equal(lb__reader_read(&r, bytes, 3, &n, &err), LB_OK);
+    assert_int_equal(n, strlen(pieces[i]));
+    assert_memory_equal(bytes, pieces[i], n);
+  }
+  assert_int_equal(r.offset, 7);
+  lb__reader_close(&r);
+  lb__reader_close(&r); /* closed, as a zeroed one */
+  assert_int_equal(lb__reader_open(&r, path_of("absent"), &err), LB_E_IO);
+  lb__reader_close(&r);
+  assert_int_equal(lb__reader_open(&r, folder, &err), LB_E_IO);
+}
+
 static void test_map(void **state) {
   (void)state;
   lb__mapping m;
@@ -275,6 +297,7 @@ int main(void) {
       cmocka_unit_test(test_folder_make),
       cmocka_unit_test(test_folder_list),
       cmocka_unit_test(test_read),
+      cmocka_unit_test(test_reader),
       cmocka_unit_test(test_map),
       cmocka_unit_test(test_files_without_a_size),
       cmocka_unit_test(test_what_is_no_file),

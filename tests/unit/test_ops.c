@@ -212,6 +212,32 @@ static void test_cast_and_transpose(void **state) {
 }
 
 /* The arena holds the result after an op and nothing else. */
+static void test_optimizer(void **state) {
+  (void)state;
+  double sum = 0;
+  lb_tensor *p = f32(2, 3, 4, 1), *g = f32(1, 12, 1, 1), *m = f32(1, 12, 1, 1),
+            *v = f32(1, 11, 1, 1);
+  REFUSES(LB_E_DTYPE, "sum_squares: x [3] I32: want F32", lb__op_sum_squares(&sum, i32(3), &err));
+  lb__adamw_args a = {.parameter = p, .gradient = g, .exp_avg = m, .exp_avg_sq = v, .step = 1};
+  REFUSES(LB_E_SHAPE, "adamw: parameter [3,4] F32 and exp_avg_sq [11] F32: want as many elements",
+          lb__op_adamw(&a, &err));
+  a.exp_avg_sq = i32(12);
+  REFUSES(LB_E_DTYPE, "adamw: exp_avg_sq [12] I32: want F32", lb__op_adamw(&a, &err));
+  a.exp_avg_sq = f32(1, 12, 1, 1);
+  a.step = 0;
+  REFUSES(LB_E_ARG, "steps count from 1", lb__op_adamw(&a, &err));
+  a.step = 1;
+  a.beta2 = 1;
+  REFUSES(LB_E_ARG, "want 0 <= beta < 1", lb__op_adamw(&a, &err));
+  a.beta2 = NAN;
+  REFUSES(LB_E_ARG, "want 0 <= beta < 1", lb__op_adamw(&a, &err));
+  a.beta2 = 0.9;
+  a.eps = -1;
+  REFUSES(LB_E_ARG, "eps -1", lb__op_adamw(&a, &err));
+  a.eps = 1e-8;
+  assert_int_equal(lb__op_adamw(&a, &err), LB_OK);
+}
+
 static void test_scratch_is_given_back(void **state) {
   (void)state;
   lb_tensor *y, *x = f32(2, 64, 96, 1), *w = make(LB_DTYPE_Q8_0, 2, 200, 96, 1);
@@ -260,6 +286,7 @@ int main(void) {
       cmocka_unit_test(test_rope_and_cache),
       cmocka_unit_test(test_elementwise),
       cmocka_unit_test(test_cast_and_transpose),
+      cmocka_unit_test(test_optimizer),
       cmocka_unit_test(test_scratch_is_given_back),
       cmocka_unit_test(test_double),
   };

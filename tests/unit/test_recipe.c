@@ -339,8 +339,13 @@ static void check_order(const char *path, const char *(*name)(int)) {
   assert_null(name(k));
 }
 
+static const char *data_format_name(int k) {
+  return lb__data_format_name((lb__data_format)k);
+}
+
 static void test_choices_are_enums(void **state) {
   (void)state;
+  check_order("data.format", data_format_name);
   check_order("train.lr_scheduler_type", lb__scheduler_name);
 }
 

@@ -145,6 +145,33 @@ static void test_fresh_run_begins_anew(void **state) {
   expect_golden(RUN "1699999999.limbeck", "fresh.tfevents");
 }
 
+static void test_rollback(void **state) {
+  (void)state;
+  static const struct {
+    int64_t step;
+    double ce; /* 0: a line of training */
+  } events[] = {{2, 0}, {2, 2.75}, {3, 0}, {2, 0}, {2, 2.5}, {3, 0}};
+  lb__tensorboard_log *log;
+  assert_int_equal(open_log(&log, &err), LB_OK);
+  assert_int_equal(tell_kind(log, LB_EVENT_BEGIN, 0, &err), LB_OK);
+  for (size_t i = 0; i < 6; i++) {
+    lb_event e = training(events[i].step);
+    lb_event evaluated = {.kind = LB_EVENT_EVAL,
+                          .step = events[i].step,
+                          .epoch = 0.5,
+                          .eval_ce = events[i].ce,
+                          .eval_loss = NAN,
+                          .eval_perplexity = NAN,
+                          .eval_kl = NAN,
+                          .eval_reverse_kl = NAN,
+                          .eval_agreement = NAN,
+                          .eval_accuracy = NAN};
+    assert_int_equal(tell(log, events[i].ce > 0 ? &evaluated : &e, &err), LB_OK);
+  }
+  lb__tensorboard_log_free(log);
+  expect_golden(RUN "1699999999.limbeck", "rollback.tfevents");
+}
+
 static void test_crc(void **state) {
   (void)state; /* RFC 3720, B.4 */
   char zeros[32] = {0};
@@ -182,7 +209,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_bytes_are_tensorboards, setup, teardown),
       cmocka_unit_test_setup_teardown(test_fresh_run_begins_anew, setup, teardown),
-      cmocka_unit_test(test_crc), cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
+      cmocka_unit_test(test_crc),
+      cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
       cmocka_unit_test_setup_teardown(test_every_call_may_fail, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

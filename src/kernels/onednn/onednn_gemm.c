@@ -29,6 +29,11 @@ lb_status lb__onednn_gemm(float *out, int64_t ldo, const float *x, const float *
   return status_of(dnnl_sgemm('N', 'T', M, N, K, 1.0f, x, K, w, K, 0.0f, out, ldo));
 }
 
+lb_status lb__onednn_gemm_add(const lb__gemm_add *g) {
+  return status_of(dnnl_sgemm(g->a_transposed ? 'T' : 'N', 'N', g->M, g->N, g->K, 1.0f, g->a,
+                              g->lda, g->b, g->ldb, 1.0f, g->c, g->ldc));
+}
+
 /* ---- bfloat16: a matmul primitive ---- */
 
 static dnnl_engine_t engine;
@@ -41,6 +46,8 @@ static void make_engine(void) {
 
 /* Everything one product needs; all members may be NULL. */
 typedef struct product {
+  dnnl_post_ops_t after;
+  dnnl_primitive_attr_t attributes;
   dnnl_primitive_desc_t description;
   dnnl_primitive_t primitive;
   dnnl_stream_t stream;
@@ -54,6 +61,8 @@ static void product_deinit(product *p) {
   if (p->stream != NULL) dnnl_stream_destroy(p->stream);
   if (p->primitive != NULL) dnnl_primitive_destroy(p->primitive);
   if (p->description != NULL) dnnl_primitive_desc_destroy(p->description);
+  if (p->attributes != NULL) dnnl_primitive_attr_destroy(p->attributes);
+  if (p->after != NULL) dnnl_post_ops_destroy(p->after);
 }
 
 /* A matrix over the caller's memory. */
@@ -73,6 +82,15 @@ static dnnl_status_t wrap(dnnl_memory_t *memory, const matrix *m) {
   return dnnl_memory_create(memory, &m->description, engine, (void *)(uintptr_t)m->data);
 }
 
+/* The product is added to what is there. */
+static dnnl_status_t make_adding(product *p) {
+  dnnl_status_t st = dnnl_post_ops_create(&p->after);
+  if (st == dnnl_success) st = dnnl_post_ops_append_sum(p->after, 1.0f);
+  if (st == dnnl_success) st = dnnl_primitive_attr_create(&p->attributes);
+  if (st == dnnl_success) st = dnnl_primitive_attr_set_post_ops(p->attributes, p->after);
+  return st;
+}
+
 /* Kernels that were generated for a shape come from oneDNN's own cache, which all threads share;
  * the primitive around them is cheap, and must belong to the thread that runs it (its scratch is
  * thread-local). */
@@ -84,7 +102,7 @@ static dnnl_status_t make_primitive(product *p, matrix *x, matrix *w, matrix *ou
   if (st == dnnl_success)
     st = dnnl_matmul_desc_init(&matmul, &x->description, &w->description, NULL, &out->description);
   if (st == dnnl_success)
-    st = dnnl_primitive_desc_create(&p->description, &matmul, NULL, engine, NULL);
+    st = dnnl_primitive_desc_create(&p->description, &matmul, p->attributes, engine, NULL);
   if (st == dnnl_success) st = dnnl_primitive_create(&p->primitive, p->description);
   return st;
 }
@@ -101,23 +119,47 @@ static dnnl_status_t execute(product *p, const matrix *x, const matrix *w, const
   return st != dnnl_success ? st : dnnl_stream_wait(p->stream);
 }
 
-lb_status lb__onednn_gemm_bf16(float *out, int64_t ldo, const uint16_t *x, const uint16_t *w,
-                               int64_t M, int64_t N, int64_t K) {
+/* out = x w, or out += x w */
+static lb_status multiply(matrix x, matrix w, matrix out, bool add) {
   pthread_once(&engine_once, make_engine);
   if (engine_status != dnnl_success) return status_of(engine_status);
   product p = {0};
-  matrix a = {
-      .type = dnnl_bf16, .rows = M, .columns = K, .row_stride = K, .column_stride = 1, .data = x};
-  matrix b = {
-      .type = dnnl_bf16, .rows = K, .columns = N, .row_stride = 1, .column_stride = K, .data = w};
-  matrix c = {.type = dnnl_f32,
-              .rows = M,
-              .columns = N,
-              .row_stride = ldo,
-              .column_stride = 1,
-              .data = out};
-  dnnl_status_t st = make_primitive(&p, &a, &b, &c);
-  if (st == dnnl_success) st = execute(&p, &a, &b, &c);
+  dnnl_status_t st = add ? make_adding(&p) : dnnl_success;
+  if (st == dnnl_success) st = make_primitive(&p, &x, &w, &out);
+  if (st == dnnl_success) st = execute(&p, &x, &w, &out);
   product_deinit(&p);
   return status_of(st);
+}
+
+/* [rows,columns], row-major with leading dimension `ld`; or the transpose of such a matrix. */
+static matrix row_major(dnnl_data_type_t type, const void *data, int64_t rows, int64_t columns,
+                        int64_t ld) {
+  return (matrix){.type = type,
+                  .rows = rows,
+                  .columns = columns,
+                  .row_stride = ld,
+                  .column_stride = 1,
+                  .data = data};
+}
+
+static matrix transposed(matrix m) {
+  return (matrix){.type = m.type,
+                  .rows = m.columns,
+                  .columns = m.rows,
+                  .row_stride = m.column_stride,
+                  .column_stride = m.row_stride,
+                  .data = m.data};
+}
+
+lb_status lb__onednn_gemm_bf16(float *out, int64_t ldo, const uint16_t *x, const uint16_t *w,
+                               int64_t M, int64_t N, int64_t K) {
+  return multiply(row_major(dnnl_bf16, x, M, K, K), transposed(row_major(dnnl_bf16, w, N, K, K)),
+                  row_major(dnnl_f32, out, M, N, ldo), false);
+}
+
+lb_status lb__onednn_gemm_add_bf16(const lb__gemm_add *g) {
+  matrix a = g->a_transposed ? transposed(row_major(dnnl_bf16, g->a, g->K, g->M, g->lda))
+                             : row_major(dnnl_bf16, g->a, g->M, g->K, g->lda);
+  return multiply(a, row_major(dnnl_bf16, g->b, g->K, g->N, g->ldb),
+                  row_major(dnnl_f32, g->c, g->M, g->N, g->ldc), true);
 }

@@ -7,6 +7,7 @@
 
 lb__gemm_fn lb__onednn_gemm;
 lb__gemm_bf16_fn lb__onednn_gemm_bf16;
+lb__gemm_add_fn lb__onednn_gemm_add, lb__onednn_gemm_add_bf16;
 
 /* The library found at run time, "2.6.3"; the size of `text` is at least 16. */
 const char *lb__onednn_version(char text[16]);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/events/fresh.tfevents and resumed.tfevents with TensorBoard's own writer and
+"""Writes tests/golden/events/{fresh,resumed,rollback}.tfevents with TensorBoard's own writer and
 protobuf messages; tests/unit/test_tensorboard_log.c must write the same bytes without Python.
 
     python -m venv v && v/bin/pip install tensorboard==2.21.0 protobuf==7.36.2
     v/bin/python tests/golden/generate/tensorboard_events.py     # from the top of the repository
 
-Then TensorBoard's reader goes through both, as `tensorboard --logdir` would: after the resumed file's
+Then TensorBoard's reader goes through them, as `tensorboard --logdir` would: after the resumed file's
 session mark, what the first one says of later steps must be gone.
 """
 import pathlib
@@ -55,6 +55,22 @@ resumed.add(step=3, session_log=SessionLog(status=SessionLog.START))
 resumed.scalars(3, **training(3))
 resumed.writer.close()
 
+# A rollback: steps 2 and 3 come again.
+again = Log("rollback.tfevents")
+again.scalars(2, **training(2))
+again.scalars(2, epoch=0.5, eval_ce=2.75)
+again.scalars(3, **training(3))
+again.add(step=2, session_log=SessionLog(status=SessionLog.START))
+again.scalars(2, **training(2))
+again.scalars(2, epoch=0.5, eval_ce=2.5)
+again.scalars(3, **training(3))
+again.writer.close()
+
+with tempfile.TemporaryDirectory() as folder:
+    shutil.copy(again.path, f"{folder}/events.out.tfevents.1700000000.limbeck")
+    events = EventAccumulator(folder).Reload()
+    assert [e.step for e in events.Scalars("train/loss")] == [2, 3]
+    assert [e.value for e in events.Scalars("eval/ce")] == [2.5]
 with tempfile.TemporaryDirectory() as folder:
     for i, log in enumerate((fresh, resumed)):
         shutil.copy(log.path, f"{folder}/events.out.tfevents.170000000{i}.limbeck")

@@ -90,6 +90,10 @@ LB__INLINE vec v_abs(vec x) {
 LB__INLINE vec v_where_below(vec x, vec limit, vec a, vec b) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v_abs(x), limit, _CMP_LT_OQ), b, a);
 }
+/* a where x > 0, else b */
+LB__INLINE vec v_where_positive(vec x, vec a, vec b) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), b, a);
+}
 LB__INLINE unsigned v_greater(vec a, vec b) {
   return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
 }
@@ -234,6 +238,10 @@ LB__INLINE vec v_abs(vec x) {
 /* a where |x| < limit, else b */
 LB__INLINE vec v_where_below(vec x, vec limit, vec a, vec b) {
   return _mm256_blendv_ps(b, a, _mm256_cmp_ps(v_abs(x), limit, _CMP_LT_OQ));
+}
+/* a where x > 0, else b */
+LB__INLINE vec v_where_positive(vec x, vec a, vec b) {
+  return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
 }
 LB__INLINE unsigned v_greater(vec a, vec b) {
   return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ));

@@ -11,6 +11,8 @@ void lb__rows_select_avx512(void);
 /* Everything else: these overwrite entries of the table. */
 void lb__elementwise_select_avx2(lb__kernel_table *table);
 void lb__elementwise_select_avx512(lb__kernel_table *table);
+void lb__backward_select_avx2(lb__kernel_table *table);
+void lb__backward_select_avx512(lb__kernel_table *table);
 void lb__attention_select_avx2(lb__kernel_table *table);
 void lb__attention_select_avx512(lb__kernel_table *table);
 void lb__attention_bwd_select_avx2(lb__kernel_table *table);

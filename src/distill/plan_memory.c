@@ -1,0 +1,152 @@
+/* plan_memory.c - see plan_memory.h. N tokens of a micro-batch, floats of 4 bytes:
+ *
+ *   parameters P: weights, gradients, two moments: 4 x 4 P
+ *   recorded activations of a layer, per token: the residual stream twice, both norms' results, q,
+ * k, v, attention's result and projection, the logsumexps, the MLP's inner tensors and its result
+ *   gradients of activations: a few of the widest at a time, because their memory is used again
+ *   the head: 256 rows of logits of both models, and the rows' hidden states and their gradient
+ *   the teacher runs in place: a few tensors of its widest kind */
+#include "plan_memory.h"
+
+#include "base/fail.h"
+#include "base/system_memory.h"
+
+#include <stdio.h>
+
+enum { REAL = 4, STATE_COPIES = 4 };
+
+static int64_t query_width(const lb_model_info *i) {
+  return i->n_heads * i->head_dim;
+}
+static int64_t key_width(const lb_model_info *i) {
+  return i->n_kv_heads * i->head_dim;
+}
+
+/* Floats that the tape keeps of one layer for one token. */
+static int64_t layer_floats(const lb_model_info *i) {
+  bool gated = strcmp(i->family, "gpt2") != 0;
+  bool head_norms = strcmp(i->family, "qwen3") == 0 || strcmp(i->family, "gemma3") == 0;
+  bool sandwich = strcmp(i->family, "gemma3") == 0;
+  int64_t C = i->hidden_size, Q = query_width(i), K = key_width(i), F = i->intermediate_size;
+  int64_t stream_and_norms = (sandwich ? 8 : 6) * C;
+  int64_t heads = (head_norms ? 2 : 1) * (Q + K) + K + Q + i->n_heads;
+  return stream_and_norms + heads + (gated ? 3 : 2) * F;
+}
+
+static int64_t widest(const lb_model_info *i) {
+  int64_t Q = query_width(i), F = i->intermediate_size, C = i->hidden_size;
+  int64_t most = Q > F ? Q : F;
+  return most > C ? most : C;
+}
+
+static uint64_t activation_bytes(const lb_model_info *i, int64_t n_tokens, bool checkpointing) {
+  int64_t layers = i->n_layers, per_layer = layer_floats(i);
+  int64_t kept = checkpointing ? layers * i->hidden_size + per_layer : layers * per_layer;
+  int64_t gradients = 4 * widest(i) + 4 * i->hidden_size;
+  return (uint64_t)(n_tokens * (kept + gradients + 3 * i->hidden_size)) * REAL;
+}
+
+static uint64_t head_bytes(const lb_model_info *student, const lb_model_info *teacher,
+                           int64_t n_tokens) {
+  int64_t chunk = n_tokens < LB__HEAD_CHUNK ? n_tokens : LB__HEAD_CHUNK;
+  int64_t logits = chunk * (student->vocab_size + (teacher != NULL ? teacher->vocab_size : 0));
+  int64_t rows =
+      n_tokens * (2 * student->hidden_size + (teacher != NULL ? teacher->hidden_size : 0));
+  return (uint64_t)(logits + rows) * REAL;
+}
+
+static uint64_t pass_bytes(const lb_model_info *i, int64_t n_tokens) {
+  int64_t per_token =
+      3 * i->hidden_size + 2 * query_width(i) + 2 * key_width(i) + 3 * i->intermediate_size;
+  return (uint64_t)(n_tokens * per_token) * REAL;
+}
+
+/* ---- the plan ---- */
+
+static void add_line(lb_plan *p, const char *what, uint64_t bytes) {
+  struct lb_plan_line *line = &p->memory[p->n_memory++];
+  snprintf(line->what, sizeof line->what, "%s", what);
+  line->bytes = bytes;
+  p->memory_total += bytes;
+}
+
+static int64_t trained_elements(const lb__setup *s) {
+  const lb_model_info *student = lb_model_get_info(s->student);
+  int64_t n = student->n_parameters;
+  if (s->teacher == NULL || s->recipe->distill.type != LB__DISTILL_HIDDEN) return n;
+  int64_t to = lb_model_get_info(lb__teacher_model(s->teacher))->hidden_size;
+  int64_t pairs =
+      s->recipe->distill.hidden_layers.n > 0 ? (int64_t)s->recipe->distill.hidden_layers.n : 1;
+  return to == student->hidden_size ? n : n + pairs * (to * student->hidden_size + to);
+}
+
+static void estimate_memory(lb_plan *p, const lb__setup *s) {
+  const lb_recipe *r = s->recipe;
+  const lb_model_info *student = lb_model_get_info(s->student);
+  const lb_model_info *teacher =
+      s->teacher != NULL ? lb_model_get_info(lb__teacher_model(s->teacher)) : NULL;
+  int64_t n = lb__loader_most_tokens(s->loader);
+  uint64_t parameters = (uint64_t)p->trained_parameters * REAL;
+  add_line(p, "student: weights", parameters);
+  add_line(p, "student: gradients", parameters);
+  add_line(p, "student: optimizer (AdamW)", 2 * parameters);
+  add_line(p, "student: activations",
+           activation_bytes(student, n, r->train.gradient_checkpointing));
+  if (teacher != NULL) {
+    add_line(p, "teacher: weights", teacher->weight_bytes);
+    add_line(p, "teacher: activations", pass_bytes(teacher, n));
+  }
+  add_line(p, "heads: a chunk of logits", head_bytes(student, teacher, n));
+  add_line(p, "documents", (uint64_t)lb__corpus_n_documents(s->corpus) * 40);
+}
+
+static void estimate_disk(lb_plan *p, const lb__setup *s) {
+  const lb_recipe *r = s->recipe;
+  uint64_t weights = (uint64_t)p->trained_parameters * REAL;
+  uint64_t kept = r->train.save_total_limit > 0 ? (uint64_t)r->train.save_total_limit + 1 : 3;
+  bool saves = r->train.save_steps > 0 && p->total_steps >= r->train.save_steps;
+  p->disk_needed = weights + (saves ? kept * 3 * weights : 3 * weights);
+  p->disk_needed += (uint64_t)p->tokens * 8;
+  p->disk_available = lb__system_disk_available(r->output_dir);
+}
+
+void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
+  p->trained_parameters = trained_elements(s);
+  estimate_memory(p, s);
+  estimate_disk(p, s);
+  p->memory_available = lb__system_memory_available();
+  p->fits = p->memory_total <= p->memory_available &&
+            (p->disk_available == 0 || p->disk_needed <= p->disk_available);
+}
+
+/* ---- refusing ---- */
+
+static double gigabytes(uint64_t bytes) {
+  return (double)bytes / 1e9;
+}
+
+lb_status lb__plan_refuse(const lb__setup *s, lb_error *err) {
+  lb_plan p = {0};
+  const lb_recipe *r = s->recipe;
+  const lb_model_info *student = lb_model_get_info(s->student);
+  lb__plan_estimate(&p, s);
+  if (p.fits) return LB_OK;
+  if (p.memory_total <= p.memory_available)
+    return lb__fail(err, LB_E_LIMIT,
+                    "the run needs about %.1f GB on the disk of '%s', %.1f GB are free; a smaller "
+                    "save_total_limit, a larger save_steps or another output_dir would help",
+                    gigabytes(p.disk_needed), r->output_dir, gigabytes(p.disk_available));
+  int64_t n = lb__loader_most_tokens(s->loader);
+  uint64_t now = activation_bytes(student, n, r->train.gradient_checkpointing);
+  uint64_t again = activation_bytes(student, n, true);
+  uint64_t half = activation_bytes(student, n / 2, r->train.gradient_checkpointing);
+  return lb__fail(err, LB_E_LIMIT,
+                  "the run needs about %.1f GB of memory, %.1f GB are available. What would help: "
+                  "gradient_checkpointing=true (saves %.1f GB), per_device_train_batch_size=%lld "
+                  "with twice the "
+                  "gradient_accumulation_steps (saves %.1f GB), a smaller student (each million "
+                  "parameters takes "
+                  "16 MB); `limbeck plan` shows the parts",
+                  gigabytes(p.memory_total), gigabytes(p.memory_available), gigabytes(now - again),
+                  (long long)(r->train.per_device_train_batch_size + 1) / 2, gigabytes(now - half));
+}

@@ -1,0 +1,45 @@
+/* setup.h - everything a recipe names, opened: models, tokenizer, template, documents. Training,
+ * planning and verifying begin here.
+ * Owns: the order of opening, the common vocabulary, the held-out split. Refuses: computing. */
+#ifndef LB_DISTILL_SETUP_H
+#define LB_DISTILL_SETUP_H
+
+#include "recipe.h"
+#include "teacher.h"
+
+#include "data/loader.h"
+#include "model/trainable.h"
+
+typedef struct lb__setup {
+  lb_recipe *recipe;                 /* borrowed */
+  const lb_distill_options *options; /* borrowed, never NULL */
+  lb__teacher *teacher;              /* NULL: none */
+  lb_model *student;                 /* trainable, unless only_look */
+  lb_tokenizer *tokenizer;           /* the student's, else the teacher's; NULL: none has one */
+  lb_chat_template *chat;            /* NULL: none */
+  bool is_teachers_tokenizer;        /* the student brought none */
+  int64_t vocab;                     /* true common vocabulary */
+  lb__corpus *corpus, *held_out;     /* held_out NULL: none */
+  lb__loader *loader;
+} lb__setup;
+
+typedef struct lb__setup_options {
+  lb_dtype real;          /* of the student, and of the teacher when F64 */
+  const char *token_file; /* where tokens go; NULL: memory */
+  int64_t max_documents;  /* read at most so many; 0: as the recipe says */
+  bool only_look;         /* the student's weights stay as they are stored: nobody will train */
+} lb__setup_options;
+
+/* @owns *s: lb__setup_close, also after a failure
+ * @error LB_E_ARG (no student; vocabularies that do not match, with the first differing token; data
+ *        that does not fit the models), LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED, LB_E_NOMEM */
+lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
+                         const lb__setup_options *how, lb_error *err);
+void lb__setup_close(lb__setup *s);
+
+/* Tells the caller what is being done. */
+void lb__setup_phase(const lb__setup *s, const char *what, uint64_t done, uint64_t total);
+bool lb__setup_is_cancelled(const lb__setup *s);
+bool lb__recipe_has_teacher(const lb_recipe *r);
+
+#endif

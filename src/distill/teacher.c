@@ -1,0 +1,64 @@
+/* teacher.c - see teacher.h. */
+#include "teacher.h"
+
+#include "base/fail.h"
+#include "model/trainable.h"
+
+struct lb__teacher {
+  lb_model *model;
+  lb__stream stream;
+};
+
+lb_status lb__teacher_open(lb__teacher **out, const char *path, lb_precision precision,
+                           lb_dtype real, lb_error *err) {
+  *out = NULL;
+  lb__teacher *t = lb__new(sizeof *t);
+  if (t == NULL) return lb__fail_nomem(err, "a teacher");
+  lb_model_options options = {.precision = precision};
+  lb__trainable_options wide = {.real = real, .precision = precision};
+  lb_status st = real == LB_DTYPE_F64 ? lb__model_open_trainable(&t->model, path, &wide, err)
+                                      : lb_model_open(&t->model, path, &options, err);
+  if (st != LB_OK) {
+    lb__teacher_free(t);
+    return lb__fail_prefix(err, st, "teacher");
+  }
+  lb__model_stream_init(&t->stream, t->model);
+  *out = t;
+  return LB_OK;
+}
+
+void lb__teacher_free(lb__teacher *t) {
+  if (t == NULL) return;
+  lb__stream_deinit(&t->stream);
+  lb_model_free(t->model);
+  lb__free(t);
+}
+
+lb_model *lb__teacher_model(const lb__teacher *t) {
+  return t->model;
+}
+
+lb__stream *lb__teacher_stream(lb__teacher *t) {
+  return &t->stream;
+}
+
+size_t lb__teacher_step_bytes(const lb__teacher *t) {
+  return t->stream.arena.high_water;
+}
+
+lb_status lb__teacher_observe(lb__head_side *head, lb__teacher *t, const lb__micro_batch *batch,
+                              lb__taps *taps, lb_error *err) {
+  lb_tensor *hidden;
+  lb__batch b = {.n_tokens = batch->n_tokens,
+                 .n_docs = batch->n_docs,
+                 .ids = batch->ids,
+                 .positions = batch->positions,
+                 .doc_start = batch->doc_start};
+  lb__pass_options options = {.taps = taps};
+  lb__stream_reset(&t->stream);
+  lb_status st = lb__model_pass(&hidden, t->model, &t->stream, &b, &options, err);
+  if (st != LB_OK) return lb__fail_prefix(err, st, "teacher");
+  head->hidden = hidden;
+  head->weight = lb__model_head(t->model, &head->softcap);
+  return LB_OK;
+}

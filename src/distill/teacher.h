@@ -1,0 +1,27 @@
+/* teacher.h - whoever the student learns from. observe() says what it thinks of a batch, as far as
+ * the losses want to know: final hidden states and head (from which exact distributions are
+ * computed in chunks), hidden states and attention of chosen layers. Today a teacher is a live
+ * model. Owns: the teacher's model and the memory of what it said. Refuses: knowing losses. */
+#ifndef LB_DISTILL_TEACHER_H
+#define LB_DISTILL_TEACHER_H
+
+#include "data/batch.h"
+#include "loss/fused_head.h"
+#include "model/forward.h"
+
+typedef struct lb__teacher lb__teacher;
+
+/* real: F32, or F64 for verifying. @owns *out: lb__teacher_free   @error as lb_model_open */
+lb_status lb__teacher_open(lb__teacher **out, const char *path, lb_precision precision,
+                           lb_dtype real, lb_error *err);
+void lb__teacher_free(lb__teacher *t); /* accepts NULL and half-built */
+lb_model *lb__teacher_model(const lb__teacher *t);
+lb__stream *lb__teacher_stream(lb__teacher *t); /* for gathering rows of what it said */
+
+/* *head: final hidden states of all N tokens and the head. `taps` (may be NULL) is filled as in
+ * lb__model_pass. Everything is valid until the next call. */
+lb_status lb__teacher_observe(lb__head_side *head, lb__teacher *t, const lb__micro_batch *batch,
+                              lb__taps *taps, lb_error *err);
+size_t lb__teacher_step_bytes(const lb__teacher *t); /* high water of its arena */
+
+#endif

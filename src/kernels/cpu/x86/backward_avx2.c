@@ -1,0 +1,2 @@
+/* backward_avx2.c - backward.inc compiled for avx2. */
+#include "backward.inc"
