@@ -105,7 +105,8 @@ typedef struct lb_plan {
   double tokens_per_second, seconds; /* from the probe; NaN when it was not run */
   double teacher_student_ratio;      /* 0 without a teacher */
   char data_format[32], train_on[32];
-  char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks, most important first */
+  char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks; of a run that does not fit, the first three are
+                                            settings that would help */
   size_t n_advice;
   bool fits;
 } lb_plan;

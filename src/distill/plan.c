@@ -7,20 +7,9 @@
 #include "base/fail.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 enum { PROBE_MICRO_BATCHES = 3 };
-
-static void advise(lb_plan *p, const char *format, ...) LB_PRINTF(2, 3);
-static void advise(lb_plan *p, const char *format, ...) {
-  if (p->n_advice == LB_PLAN_ADVICE_MAX) return;
-  va_list args;
-  va_start(args, format);
-  vsnprintf(p->advice[p->n_advice], sizeof p->advice[0], format, args);
-  va_end(args);
-  p->n_advice++;
-}
 
 /* ---- counts ---- */
 
@@ -95,40 +84,39 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
 static void give_advice(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   double ratio = p->teacher_student_ratio;
-  if (!p->fits)
-    advise(p,
-           "this does not fit: see memory and disk above; gradient_checkpointing=true, a smaller "
-           "per_device_train_batch_size or a smaller student would help");
+  lb__plan_advise_fit(p, s);
   if (s->teacher != NULL && ratio < 1.0)
-    advise(p, "the student is larger than the teacher; are the two swapped?");
+    lb__plan_advise(p, "the student is larger than the teacher; are the two swapped?");
   else if (s->teacher != NULL && ratio < 2.0)
-    advise(p, "the student is %.0f %% of the teacher: a quarter to a tenth is usual",
-           100.0 / ratio);
+    lb__plan_advise(p, "the student is %.0f %% of the teacher: a quarter to a tenth is usual",
+                    100.0 / ratio);
   else if (ratio > 20.0)
-    advise(p,
-           "the teacher is %.0f times the student: beyond 10 to 20 a student in between often "
-           "helps",
-           ratio);
+    lb__plan_advise(
+        p,
+        "the teacher is %.0f times the student: beyond 10 to 20 a student in between often "
+        "helps",
+        ratio);
   if (r->train.warmup_steps >= 1.0 && r->train.warmup_steps >= (double)p->total_steps)
-    advise(p,
-           "warmup_steps %.0f is longer than the whole run of %lld steps: the learning rate never "
-           "reaches %g; 0.1 would mean a tenth of the run",
-           r->train.warmup_steps, (long long)p->total_steps, r->train.learning_rate);
+    lb__plan_advise(
+        p,
+        "warmup_steps %.0f is longer than the whole run of %lld steps: the learning rate never "
+        "reaches %g; 0.1 would mean a tenth of the run",
+        r->train.warmup_steps, (long long)p->total_steps, r->train.learning_rate);
   if (s->held_out == NULL)
-    advise(p,
-           "nothing is held out: eval_fraction=0.05 would measure the student on documents it has "
+    lb__plan_advise(
+        p, "nothing is held out: eval_fraction=0.05 would measure the student on documents it has "
            "not seen");
   if (p->tokens > 0 && p->truncated_documents * 5 > p->documents)
-    advise(p, "%lld of %lld documents are longer than max_length %lld and lose their end",
-           (long long)p->truncated_documents, (long long)p->documents,
-           (long long)r->data.max_length);
+    lb__plan_advise(p, "%lld of %lld documents are longer than max_length %lld and lose their end",
+                    (long long)p->truncated_documents, (long long)p->documents,
+                    (long long)r->data.max_length);
   if (p->untrained_documents > 0)
-    advise(p, "%lld documents have no token to learn and are left out",
-           (long long)p->untrained_documents);
+    lb__plan_advise(p, "%lld documents have no token to learn and are left out",
+                    (long long)p->untrained_documents);
   const lb__corpus_facts *f = lb__corpus_get_facts(s->corpus);
   if (f->n_bad_lines > 0)
-    advise(p, "%lld lines could not be read; the first: %.180s", (long long)f->n_bad_lines,
-           f->first_bad);
+    lb__plan_advise(p, "%lld lines could not be read; the first: %.180s", (long long)f->n_bad_lines,
+                    f->first_bad);
 }
 
 lb_status lb_plan_make(lb_plan *plan, lb_recipe *recipe, bool probe,

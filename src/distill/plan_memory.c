@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/system_memory.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { REAL = 4, STATE_COPIES = 4 };
@@ -119,34 +120,71 @@ void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
             (p->disk_available == 0 || p->disk_needed <= p->disk_available);
 }
 
-/* ---- refusing ---- */
+/* ---- what would help ---- */
+
+void lb__plan_advise(lb_plan *p, const char *format, ...) {
+  if (p->n_advice == LB_PLAN_ADVICE_MAX) return;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(p->advice[p->n_advice], sizeof p->advice[0], format, args);
+  va_end(args);
+  p->n_advice++;
+}
 
 static double gigabytes(uint64_t bytes) {
   return (double)bytes / 1e9;
 }
 
-lb_status lb__plan_refuse(const lb__setup *s, lb_error *err) {
-  lb_plan p = {0};
+static void advise_memory(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   const lb_model_info *student = lb_model_get_info(s->student);
+  int64_t n = lb__loader_most_tokens(s->loader), batch = r->train.per_device_train_batch_size;
+  bool checkpointing = r->train.gradient_checkpointing;
+  uint64_t now = activation_bytes(student, n, checkpointing);
+  double half = gigabytes(now - activation_bytes(student, n / 2, checkpointing));
+  if (!checkpointing)
+    lb__plan_advise(p, "gradient_checkpointing=true saves %.1f GB and costs time",
+                    gigabytes(now - activation_bytes(student, n, true)));
+  if (batch > 1)
+    lb__plan_advise(p,
+                    "per_device_train_batch_size=%lld gradient_accumulation_steps=%lld saves "
+                    "%.1f GB and trains the same",
+                    (long long)(batch + 1) / 2, (long long)r->train.gradient_accumulation_steps * 2,
+                    half);
+  if (p->n_advice < LB__PLAN_HELPFUL)
+    lb__plan_advise(p, "max_length=%lld saves %.1f GB", (long long)r->data.max_length / 2, half);
+  if (p->n_advice < LB__PLAN_HELPFUL)
+    lb__plan_advise(p, "a smaller student: each million parameters takes %d MB",
+                    REAL * STATE_COPIES);
+  if (p->n_advice < LB__PLAN_HELPFUL) lb__plan_advise(p, "a quantised teacher (a .gguf file)");
+}
+
+static void advise_disk(lb_plan *p, const lb__setup *s) {
+  const lb_recipe *r = s->recipe;
+  lb__plan_advise(p, "save_total_limit=1 keeps one checkpoint of %.2f GB",
+                  gigabytes(3 * REAL * (uint64_t)p->trained_parameters));
+  lb__plan_advise(p, "a larger save_steps than %lld", (long long)r->train.save_steps);
+  lb__plan_advise(p, "another output_dir than '%.100s'", r->output_dir);
+}
+
+void lb__plan_advise_fit(lb_plan *p, const lb__setup *s) {
+  if (p->fits) return;
+  if (p->memory_total > p->memory_available)
+    advise_memory(p, s);
+  else
+    advise_disk(p, s);
+}
+
+lb_status lb__plan_refuse(const lb__setup *s, lb_error *err) {
+  lb_plan p = {0};
   lb__plan_estimate(&p, s);
   if (p.fits) return LB_OK;
-  if (p.memory_total <= p.memory_available)
-    return lb__fail(err, LB_E_LIMIT,
-                    "the run needs about %.1f GB on the disk of '%s', %.1f GB are free; a smaller "
-                    "save_total_limit, a larger save_steps or another output_dir would help",
-                    gigabytes(p.disk_needed), r->output_dir, gigabytes(p.disk_available));
-  int64_t n = lb__loader_most_tokens(s->loader);
-  uint64_t now = activation_bytes(student, n, r->train.gradient_checkpointing);
-  uint64_t again = activation_bytes(student, n, true);
-  uint64_t half = activation_bytes(student, n / 2, r->train.gradient_checkpointing);
+  lb__plan_advise_fit(&p, s);
+  bool memory = p.memory_total > p.memory_available;
   return lb__fail(err, LB_E_LIMIT,
-                  "the run needs about %.1f GB of memory, %.1f GB are available. What would help: "
-                  "gradient_checkpointing=true (saves %.1f GB), per_device_train_batch_size=%lld "
-                  "with twice the "
-                  "gradient_accumulation_steps (saves %.1f GB), a smaller student (each million "
-                  "parameters takes "
-                  "16 MB); `limbeck plan` shows the parts",
-                  gigabytes(p.memory_total), gigabytes(p.memory_available), gigabytes(now - again),
-                  (long long)(r->train.per_device_train_batch_size + 1) / 2, gigabytes(now - half));
+                  "this run does not fit: it needs about %.1f GB of %s, %.1f GB are available; "
+                  "what would help: %s; %s; %s",
+                  gigabytes(memory ? p.memory_total : p.disk_needed), memory ? "memory" : "disk",
+                  gigabytes(memory ? p.memory_available : p.disk_available), p.advice[0],
+                  p.advice[1], p.advice[2]);
 }

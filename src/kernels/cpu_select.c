@@ -186,6 +186,7 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__attention_bwd_select_avx512(table);
     lb__dropout_select_avx512(table);
     lb__relation_select_avx512(table);
+    lb__divergence_select_avx512(table);
     lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
     lb__rows_select_avx2();
@@ -195,6 +196,7 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__attention_bwd_select_avx2(table);
     lb__dropout_select_avx2(table);
     lb__relation_select_avx2(table);
+    lb__divergence_select_avx2(table);
     lb__optimizer_select_avx2(table);
   }
 #endif

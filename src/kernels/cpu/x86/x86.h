@@ -21,6 +21,8 @@ void lb__dropout_select_avx2(lb__kernel_table *table);
 void lb__dropout_select_avx512(lb__kernel_table *table);
 void lb__relation_select_avx2(lb__kernel_table *table);
 void lb__relation_select_avx512(lb__kernel_table *table);
+void lb__divergence_select_avx2(lb__kernel_table *table);
+void lb__divergence_select_avx512(lb__kernel_table *table);
 void lb__optimizer_select_avx2(lb__kernel_table *table);
 void lb__optimizer_select_avx512(lb__kernel_table *table);
 
