@@ -11,6 +11,11 @@ for word in "teacher parameters" "student parameters" "the teacher is" "format" 
   out_has "$word"
 done
 [ ! -e "$work/student" ] || fail "plan wrote into output_dir"
+[ -z "$(find "$work" -name '.limbeck*')" ] || fail "plan left a file behind"
+run plan "$recipe" --no-probe output_dir="$work/a/b/c"
+exits 0
+[ ! -e "$work/a" ] || fail "plan made output_dir"
+(cd "$work" && "$LIMBECK" plan "$recipe" --no-probe -q output_dir=new >/dev/null) || fail "plan with a bare output_dir"
 
 run plan "$recipe" --json
 exits 0
