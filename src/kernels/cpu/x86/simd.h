@@ -129,6 +129,9 @@ LB__INLINE vec v_of_i(veci a) {
 LB__INLINE vec v_of_bits(veci a) {
   return _mm512_castsi512_ps(a);
 }
+LB__INLINE veci i_of_bits(vec a) {
+  return _mm512_castps_si512(a);
+}
 LB__INLINE veci i_load_u8(const uint8_t *p) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
@@ -259,6 +262,9 @@ LB__INLINE vec v_of_i(veci a) {
 LB__INLINE vec v_of_bits(veci a) {
   return _mm256_castsi256_ps(a);
 }
+LB__INLINE veci i_of_bits(vec a) {
+  return _mm256_castps_si256(a);
+}
 LB__INLINE veci i_load_u8(const uint8_t *p) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
@@ -338,6 +344,30 @@ LB__INLINE vec v_exp(vec x) {
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
   return v_scale(p, n);
+}
+
+/* log x of normal numbers above 0 (nothing else is looked at): x = 2^n m, m from sqrt(1/2) to
+ * sqrt(2), and log m by a polynomial in m - 1 (Cephes' logf). */
+LB__INLINE vec v_log(vec x) {
+  veci bits = i_of_bits(x);
+  vec n = v_of_i(i_sub(i_right(bits, 23), i_set(126)));
+  vec m = v_of_bits(i_or(i_and(bits, i_set(0x007fffff)), i_set(0x3f000000)));
+  vec half_root = v_set(0.707106781f), one = v_set(1.0f);
+  n = v_where_below(m, half_root, v_sub(n, one), n);
+  m = v_sub(v_where_below(m, half_root, v_add(m, m), m), one);
+  vec square = v_mul(m, m), p = v_set(7.0376836292e-2f);
+  p = v_fma(p, m, v_set(-1.1514610310e-1f));
+  p = v_fma(p, m, v_set(1.1676998740e-1f));
+  p = v_fma(p, m, v_set(-1.2420140846e-1f));
+  p = v_fma(p, m, v_set(1.4249322787e-1f));
+  p = v_fma(p, m, v_set(-1.6668057665e-1f));
+  p = v_fma(p, m, v_set(2.0000714765e-1f));
+  p = v_fma(p, m, v_set(-2.4999993993e-1f));
+  p = v_fma(p, m, v_set(3.3333331174e-1f));
+  vec y = v_mul(v_mul(p, m), square);
+  y = v_fma(n, v_set(-2.12194440e-4f), y);
+  y = v_fma(v_set(-0.5f), square, y);
+  return v_fma(n, v_set(0.693359375f), v_add(m, y));
 }
 
 /* 1 - 2 / (e^2x + 1), which is inexact near 0: there an odd polynomial (Cephes' tanhf). */
