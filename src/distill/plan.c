@@ -8,8 +8,8 @@
 #include "base/files.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { PROBE_MICRO_BATCHES = 3 };
 
@@ -86,7 +86,6 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
 static void give_advice(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   double ratio = p->teacher_student_ratio;
-  lb__plan_advise_fit(p, s);
   if (s->teacher != NULL && ratio < 1.0)
     lb__plan_advise(p, "the student is larger than the teacher; are the two swapped?");
   else if (s->teacher != NULL && ratio < 2.0)
@@ -121,39 +120,25 @@ static void give_advice(lb_plan *p, const lb__setup *s) {
                     f->first_bad);
 }
 
-/* Where the tokens wait while they are counted: on the disk that the run will use, in the nearest
- * folder above output_dir that is there. The file has no name any more once it is read. */
-static char *token_file(const char *output_dir) {
-  char *folder = lb__strdup(output_dir);
-  while (folder != NULL && !lb__path_is_folder(folder)) {
-    char *slash = strrchr(folder, '/');
-    if (slash == NULL || folder[1] == '\0') break;
-    slash[slash == folder] = '\0';
-  }
-  bool is_there = folder != NULL && lb__path_is_folder(folder);
-  char *path = folder == NULL ? NULL
-                              : lb__format("%s/.limbeck-plan-%ld.tokens", is_there ? folder : ".",
-                                           (long)getpid());
-  lb__free(folder);
-  return path;
+void lb__plan_fill(lb_plan *plan, const lb__setup *s) {
+  *plan = (lb_plan){.tokens_per_second = NAN, .seconds = NAN};
+  count_parameters(plan, s);
+  count_documents(plan, s);
+  count_steps(plan, s);
+  lb__plan_estimate(plan, s);
+  give_advice(plan, s);
 }
 
 lb_status lb_plan_make(lb_plan *plan, lb_recipe *recipe, bool probe,
                        const lb_distill_options *options, lb_error *err) {
   lb__setup s;
-  char *tokens = token_file(recipe->output_dir);
-  lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = tokens, .only_look = !probe};
+  char *tokens = lb__temporary_path("limbeck-plan");
   *plan = (lb_plan){.tokens_per_second = NAN, .seconds = NAN};
-  if (tokens == NULL) return lb__fail_nomem(err, "a plan");
+  if (tokens == NULL) return lb__fail_nomem(err, "a path");
+  lb__setup_options how = {.real = LB_DTYPE_F32, .only_look = !probe, .token_file = tokens};
   lb_status st = lb__setup_open(&s, recipe, options, &how, err);
-  if (st == LB_OK) {
-    count_parameters(plan, &s);
-    count_documents(plan, &s);
-    count_steps(plan, &s);
-    lb__plan_estimate(plan, &s);
-  }
+  if (st == LB_OK) lb__plan_fill(plan, &s);
   if (st == LB_OK && probe && plan->fits) st = probe_speed(plan, &s, err);
-  if (st == LB_OK) give_advice(plan, &s);
   lb__setup_close(&s);
   lb__free(tokens);
   return st;
