@@ -155,7 +155,7 @@ static void help_disk(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   double each = gigabytes(3 * (uint64_t)p->trained_parameters * REAL);
   lb__plan_advise(p, "save_total_limit=1 keeps one checkpoint of %.2f GB", each);
-  lb__plan_advise(p, "save_steps=0 saves no checkpoints: the run then cannot be resumed");
+  lb__plan_advise(p, "save_steps=0 saves only at the end and when interrupted");
   lb__plan_advise(p, "another output_dir than '%s', on a larger disk", r->output_dir);
 }
 

@@ -1,5 +1,5 @@
 /* plan_memory.h - what a run will hold in memory and on disk, from the sizes of its models and
- * batches. Owns: the formulas; test_plan.c compares them with what runs really held. */
+ * batches. Owns: the formulas; test_golden_plan.c compares them with what steps really held. */
 #ifndef LB_DISTILL_PLAN_MEMORY_H
 #define LB_DISTILL_PLAN_MEMORY_H
 
