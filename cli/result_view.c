@@ -18,6 +18,13 @@ static void add_number(table *t, double x) {
     table_add(t, "-");
 }
 
+static void add_large(table *t, double x) {
+  text cell = {0};
+  if (isfinite(x)) format_thousands(&cell, x);
+  table_add(t, "%s", cell.size > 0 ? text_get(&cell) : "-");
+  text_free(&cell);
+}
+
 static void add_share(table *t, double x) {
   if (isfinite(x))
     table_add(t, "%.1f %%", 100 * x);
@@ -28,7 +35,10 @@ static void add_share(table *t, double x) {
 static void add_model(table *t, const char *name, const lb_model_figures *f) {
   text cell = {0};
   table_add(t, "%s", name);
-  add_number(t, f->perplexity);
+  if (f->perplexity < 1000)
+    add_number(t, f->perplexity);
+  else
+    add_large(t, f->perplexity);
   add_number(t, f->kl_to_teacher);
   add_share(t, f->agreement);
   format_count(&cell, f->n_parameters);
@@ -36,9 +46,7 @@ static void add_model(table *t, const char *name, const lb_model_figures *f) {
   text_clear(&cell);
   format_bytes(&cell, f->size_bytes);
   table_add(t, "%s", f->size_bytes > 0 ? text_get(&cell) : "-");
-  text_clear(&cell);
-  if (isfinite(f->tokens_per_second)) format_thousands(&cell, f->tokens_per_second);
-  table_add(t, "%s", cell.size > 0 ? text_get(&cell) : "-");
+  add_large(t, f->tokens_per_second);
   text_free(&cell);
 }
 
@@ -55,6 +63,8 @@ static void print_figures(const lb_distill_result *r, const cli *c) {
   add_model(&t, "student after", &r->after);
   table_print(&t, c, stdout);
   table_free(&t);
+  if (r->is_measured_on_training_data)
+    puts("(measured on training documents: nothing was held out)");
 }
 
 /* ---- two answers side by side ---- */
@@ -189,6 +199,7 @@ void result_write(const lb_distill_result *r) {
   if (has_figures(&r->teacher)) write_model(&w, "teacher", &r->teacher);
   write_model(&w, "before", &r->before);
   write_model(&w, "after", &r->after);
+  writer_bool(&w, "measured_on_training_data", r->is_measured_on_training_data);
   writer_string(&w, "teacher_answer", r->test_teacher);
   writer_string(&w, "student_answer", r->test_student);
   writer_close_object(&w);

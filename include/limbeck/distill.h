@@ -58,9 +58,14 @@ typedef struct lb_model_figures {
   double tokens_per_second; /* reading the held-out documents */
 } lb_model_figures;
 
+struct lb_plan;
 typedef struct lb_distill_options {
   lb_event_fn *on_event; /* NULL: none */
   void *on_event_ctx;
+  /** Before anything is trained: what the run will need (without a probe of its speed). A plan that
+   * does not fit is told, then refused. */
+  void (*on_plan)(void *ctx, const struct lb_plan *plan);
+  void *on_plan_ctx;
   /** What is being done between events: "reading data", "loading teacher"; total 0: unknown. */
   void (*on_phase)(void *ctx, const char *what, uint64_t done, uint64_t total);
   void *on_phase_ctx;
@@ -105,7 +110,8 @@ typedef struct lb_plan {
   double tokens_per_second, seconds; /* from the probe; NaN when it was not run */
   double teacher_student_ratio;      /* 0 without a teacher */
   char data_format[32], train_on[32];
-  char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks, most important first */
+  char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks; of a run that does not fit, the first three are
+                                            settings that would help */
   size_t n_advice;
   bool fits;
 } lb_plan;

@@ -5,22 +5,13 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "base/files.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { PROBE_MICRO_BATCHES = 3 };
-
-static void advise(lb_plan *p, const char *format, ...) LB_PRINTF(2, 3);
-static void advise(lb_plan *p, const char *format, ...) {
-  if (p->n_advice == LB_PLAN_ADVICE_MAX) return;
-  va_list args;
-  va_start(args, format);
-  vsnprintf(p->advice[p->n_advice], sizeof p->advice[0], format, args);
-  va_end(args);
-  p->n_advice++;
-}
 
 /* ---- counts ---- */
 
@@ -95,57 +86,61 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
 static void give_advice(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   double ratio = p->teacher_student_ratio;
-  if (!p->fits)
-    advise(p,
-           "this does not fit: see memory and disk above; gradient_checkpointing=true, a smaller "
-           "per_device_train_batch_size or a smaller student would help");
   if (s->teacher != NULL && ratio < 1.0)
-    advise(p, "the student is larger than the teacher; are the two swapped?");
+    lb__plan_advise(p, "the student is larger than the teacher; are the two swapped?");
   else if (s->teacher != NULL && ratio < 2.0)
-    advise(p, "the student is %.0f %% of the teacher: a quarter to a tenth is usual",
-           100.0 / ratio);
+    lb__plan_advise(p, "the student is %.0f %% of the teacher: a quarter to a tenth is usual",
+                    100.0 / ratio);
   else if (ratio > 20.0)
-    advise(p,
-           "the teacher is %.0f times the student: beyond 10 to 20 a student in between often "
-           "helps",
-           ratio);
+    lb__plan_advise(
+        p,
+        "the teacher is %.0f times the student: beyond 10 to 20 a student in between often "
+        "helps",
+        ratio);
   if (r->train.warmup_steps >= 1.0 && r->train.warmup_steps >= (double)p->total_steps)
-    advise(p,
-           "warmup_steps %.0f is longer than the whole run of %lld steps: the learning rate never "
-           "reaches %g; 0.1 would mean a tenth of the run",
-           r->train.warmup_steps, (long long)p->total_steps, r->train.learning_rate);
+    lb__plan_advise(
+        p,
+        "warmup_steps %.0f is longer than the whole run of %lld steps: the learning rate never "
+        "reaches %g; 0.1 would mean a tenth of the run",
+        r->train.warmup_steps, (long long)p->total_steps, r->train.learning_rate);
   if (s->held_out == NULL)
-    advise(p,
-           "nothing is held out: eval_fraction=0.05 would measure the student on documents it has "
+    lb__plan_advise(
+        p, "nothing is held out: eval_fraction=0.05 would measure the student on documents it has "
            "not seen");
   if (p->tokens > 0 && p->truncated_documents * 5 > p->documents)
-    advise(p, "%lld of %lld documents are longer than max_length %lld and lose their end",
-           (long long)p->truncated_documents, (long long)p->documents,
-           (long long)r->data.max_length);
+    lb__plan_advise(p, "%lld of %lld documents are longer than max_length %lld and lose their end",
+                    (long long)p->truncated_documents, (long long)p->documents,
+                    (long long)r->data.max_length);
   if (p->untrained_documents > 0)
-    advise(p, "%lld documents have no token to learn and are left out",
-           (long long)p->untrained_documents);
+    lb__plan_advise(p, "%lld documents have no token to learn and are left out",
+                    (long long)p->untrained_documents);
   const lb__corpus_facts *f = lb__corpus_get_facts(s->corpus);
   if (f->n_bad_lines > 0)
-    advise(p, "%lld lines could not be read; the first: %.180s", (long long)f->n_bad_lines,
-           f->first_bad);
+    lb__plan_advise(p, "%lld lines could not be read; the first: %.180s", (long long)f->n_bad_lines,
+                    f->first_bad);
+}
+
+void lb__plan_fill(lb_plan *plan, const lb__setup *s) {
+  *plan = (lb_plan){.tokens_per_second = NAN, .seconds = NAN};
+  count_parameters(plan, s);
+  count_documents(plan, s);
+  count_steps(plan, s);
+  lb__plan_estimate(plan, s);
+  give_advice(plan, s);
 }
 
 lb_status lb_plan_make(lb_plan *plan, lb_recipe *recipe, bool probe,
                        const lb_distill_options *options, lb_error *err) {
   lb__setup s;
-  lb__setup_options how = {.real = LB_DTYPE_F32, .only_look = !probe};
+  char *tokens = lb__temporary_path("limbeck-plan");
   *plan = (lb_plan){.tokens_per_second = NAN, .seconds = NAN};
+  if (tokens == NULL) return lb__fail_nomem(err, "a path");
+  lb__setup_options how = {.real = LB_DTYPE_F32, .only_look = !probe, .token_file = tokens};
   lb_status st = lb__setup_open(&s, recipe, options, &how, err);
-  if (st == LB_OK) {
-    count_parameters(plan, &s);
-    count_documents(plan, &s);
-    count_steps(plan, &s);
-    lb__plan_estimate(plan, &s);
-  }
+  if (st == LB_OK) lb__plan_fill(plan, &s);
   if (st == LB_OK && probe && plan->fits) st = probe_speed(plan, &s, err);
-  if (st == LB_OK) give_advice(plan, &s);
   lb__setup_close(&s);
+  lb__free(tokens);
   return st;
 }
 

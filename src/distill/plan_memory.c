@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/system_memory.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { REAL = 4, STATE_COPIES = 4 };
@@ -110,43 +111,78 @@ static void estimate_disk(lb_plan *p, const lb__setup *s) {
   p->disk_available = lb__system_disk_available(r->output_dir);
 }
 
-void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
-  p->trained_parameters = trained_elements(s);
-  estimate_memory(p, s);
-  estimate_disk(p, s);
-  p->memory_available = lb__system_memory_available();
-  p->fits = p->memory_total <= p->memory_available &&
-            (p->disk_available == 0 || p->disk_needed <= p->disk_available);
-}
+/* ---- what would help ---- */
 
-/* ---- refusing ---- */
+enum { HELPFUL = 3 }; /* settings that a refusal names */
+
+void lb__plan_advise(lb_plan *p, const char *format, ...) {
+  if (p->n_advice == LB_PLAN_ADVICE_MAX) return;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(p->advice[p->n_advice], sizeof p->advice[0], format, args);
+  va_end(args);
+  p->n_advice++;
+}
 
 static double gigabytes(uint64_t bytes) {
   return (double)bytes / 1e9;
 }
 
-lb_status lb__plan_refuse(const lb__setup *s, lb_error *err) {
-  lb_plan p = {0};
+static void help_memory(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   const lb_model_info *student = lb_model_get_info(s->student);
-  lb__plan_estimate(&p, s);
-  if (p.fits) return LB_OK;
-  if (p.memory_total <= p.memory_available)
-    return lb__fail(err, LB_E_LIMIT,
-                    "the run needs about %.1f GB on the disk of '%s', %.1f GB are free; a smaller "
-                    "save_total_limit, a larger save_steps or another output_dir would help",
-                    gigabytes(p.disk_needed), r->output_dir, gigabytes(p.disk_available));
-  int64_t n = lb__loader_most_tokens(s->loader);
-  uint64_t now = activation_bytes(student, n, r->train.gradient_checkpointing);
-  uint64_t again = activation_bytes(student, n, true);
-  uint64_t half = activation_bytes(student, n / 2, r->train.gradient_checkpointing);
-  return lb__fail(err, LB_E_LIMIT,
-                  "the run needs about %.1f GB of memory, %.1f GB are available. What would help: "
-                  "gradient_checkpointing=true (saves %.1f GB), per_device_train_batch_size=%lld "
-                  "with twice the "
-                  "gradient_accumulation_steps (saves %.1f GB), a smaller student (each million "
-                  "parameters takes "
-                  "16 MB); `limbeck plan` shows the parts",
-                  gigabytes(p.memory_total), gigabytes(p.memory_available), gigabytes(now - again),
-                  (long long)(r->train.per_device_train_batch_size + 1) / 2, gigabytes(now - half));
+  int64_t n = lb__loader_most_tokens(s->loader), rows = r->train.per_device_train_batch_size;
+  bool checkpointing = r->train.gradient_checkpointing;
+  uint64_t now = activation_bytes(student, n, checkpointing);
+  if (!checkpointing)
+    lb__plan_advise(
+        p, "gradient_checkpointing=true saves %.2f GB (each step takes about a third longer)",
+        gigabytes(now - activation_bytes(student, n, true)));
+  if (rows > 1)
+    lb__plan_advise(p,
+                    "per_device_train_batch_size=%lld with twice the gradient_accumulation_steps "
+                    "saves %.2f GB and trains the same",
+                    (long long)(rows / 2),
+                    gigabytes(now - activation_bytes(student, n / 2, checkpointing)));
+  if (n > 256)
+    lb__plan_advise(p, "max_length=%lld saves %.2f GB; longer documents lose their end",
+                    (long long)(r->data.max_length / 2),
+                    gigabytes(now - activation_bytes(student, n / 2, checkpointing)));
+  lb__plan_advise(p, "a smaller student: each million parameters takes 16 MB");
+}
+
+static void help_disk(lb_plan *p, const lb__setup *s) {
+  const lb_recipe *r = s->recipe;
+  double each = gigabytes(3 * (uint64_t)p->trained_parameters * REAL);
+  lb__plan_advise(p, "save_total_limit=1 keeps one checkpoint of %.2f GB", each);
+  lb__plan_advise(p, "save_steps=0 saves only at the end and when interrupted");
+  lb__plan_advise(p, "another output_dir than '%s', on a larger disk", r->output_dir);
+}
+
+void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
+  p->trained_parameters = trained_elements(s);
+  estimate_memory(p, s);
+  estimate_disk(p, s);
+  p->memory_available = lb__system_memory_available();
+  bool memory = p->memory_total <= p->memory_available;
+  bool disk = p->disk_available == 0 || p->disk_needed <= p->disk_available;
+  p->fits = memory && disk;
+  if (!memory) help_memory(p, s);
+  if (memory && !disk) help_disk(p, s);
+}
+
+lb_status lb__plan_refuse(const lb_plan *p, lb_error *err) {
+  if (p->fits) return LB_OK;
+  bool memory = p->memory_total > p->memory_available;
+  lb__buf help;
+  lb__buf_init(&help, 4096);
+  for (size_t i = 0; i < p->n_advice && i < HELPFUL; i++)
+    lb__buf_printf(&help, "%s%s", i > 0 ? "; " : "", p->advice[i]);
+  lb_status st =
+      lb__fail(err, LB_E_LIMIT,
+               "this run needs about %.2f GB of %s and %.2f GB are free. What would help: %s",
+               gigabytes(memory ? p->memory_total : p->disk_needed), memory ? "memory" : "disk",
+               gigabytes(memory ? p->memory_available : p->disk_available), lb__buf_text(&help));
+  lb__buf_deinit(&help);
+  return st;
 }

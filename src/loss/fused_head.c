@@ -36,9 +36,6 @@ static lb_status check_side(const char *name, const lb__head_side *side, int64_t
 static lb_status check_args(const lb__stream *s, const lb__fused_head_args *a, lb_error *err) {
   char text[96];
   int64_t M = a->student.hidden->shape[0];
-  if (a->n_terms > LB__HEAD_TERMS_MAX)
-    return lb__fail(err, LB_E_ARG, "fused head: %zu loss terms, at most %d fit", a->n_terms,
-                    LB__HEAD_TERMS_MAX);
   if (a->chunk_tokens < 0)
     return lb__fail(err, LB_E_ARG, "fused head: chunk_tokens is %lld, want 1 or more (0: %d)",
                     (long long)a->chunk_tokens, LB__HEAD_CHUNK);

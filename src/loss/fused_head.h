@@ -10,7 +10,7 @@
 
 #include "ops/ops.h"
 
-enum { LB__HEAD_CHUNK = 256, LB__HEAD_TERMS_MAX = 8 };
+enum { LB__HEAD_CHUNK = 256, LB__HEAD_TERMS_MAX = LB__DIVERGENCE_TERMS_MAX };
 
 /* One model's end: hidden [M,C] F32 for M rows, weight [V,C] (any dtype unless it wants a
  * gradient). */

@@ -133,6 +133,9 @@ static lb_status check_targets(const lb__divergence_args *a, lb_error *err) {
 }
 
 static lb_status check_divergence(const lb__divergence_args *a, lb_error *err) {
+  if (a->n_terms > LB__DIVERGENCE_TERMS_MAX)
+    return lb__fail(err, LB_E_ARG, "divergence: %zu loss terms, at most %d fit", a->n_terms,
+                    LB__DIVERGENCE_TERMS_MAX);
   lb_status st = check_logits("student", a->student, a, err);
   if (st == LB_OK && a->teacher != NULL) st = check_logits("teacher", a->teacher, a, err);
   if (st == LB_OK) st = check_rows("targets", a->targets, LB_DTYPE_I32, a, err);

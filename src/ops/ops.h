@@ -263,6 +263,7 @@ typedef struct lb__divergence_term {
   double factor;       /* T^2 where gradients should keep their size, else 1 */
   double parameter[2]; /* of kinds that have some (beta, skew); else 0 */
 } lb__divergence_term;
+enum { LB__DIVERGENCE_TERMS_MAX = 8 };
 
 /* For each row n of student logits [n,Vs] F32 with weight w = weights[n] (NULL: 1), over the first
  * `vocab` columns of both sides:

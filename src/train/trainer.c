@@ -299,15 +299,26 @@ static lb_status run_steps(lb__trainer *t, bool *is_interrupted, lb_error *err) 
   return st;
 }
 
+static bool wants_to_resume(const lb__trainer *t) {
+  const char *resume = t->options.resume_from_checkpoint;
+  return resume != NULL && strcmp(resume, "true") == 0;
+}
+
 static lb_status begin_run(lb__trainer *t, lb_error *err) {
+  bool found;
   zero_gradients(t);
-  lb_status st = lb__trainer_resume(t, err);
+  lb_status st = lb__trainer_resume(&found, t, err);
   t->began_ns = t->logged_ns = lb__clock_ns();
   t->began_step = t->progress.step;
   t->logged_tokens = t->progress.tokens;
   t->loss = t->grad_norm = t->learning_rate = NAN;
   for (int i = 0; i < LB_LOSS_TERMS_MAX; i++) t->terms[i] = NAN;
-  return st != LB_OK ? st : lb__trainer_tell(t, LB_EVENT_BEGIN, err);
+  if (st == LB_OK) st = lb__trainer_tell(t, LB_EVENT_BEGIN, err);
+  if (st == LB_OK && wants_to_resume(t) && !found)
+    st = lb__trainer_warn(t, err,
+                          "'%s' holds no checkpoint that verifies: starting from the beginning",
+                          t->options.output_dir);
+  return st;
 }
 
 static void fill_result(lb__train_result *r, lb__trainer *t, bool is_interrupted) {

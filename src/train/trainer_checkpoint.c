@@ -152,17 +152,15 @@ static lb_status check_fresh(const lb__trainer *t, lb_error *err) {
   return st;
 }
 
-lb_status lb__trainer_resume(lb__trainer *t, lb_error *err) {
+lb_status lb__trainer_resume(bool *found, lb__trainer *t, lb_error *err) {
   const char *resume = t->options.resume_from_checkpoint;
+  *found = false;
   if (resume == NULL || resume[0] == '\0' || strcmp(resume, "false") == 0)
     return t->options.output_dir != NULL ? check_fresh(t, err) : LB_OK;
   char *path;
   lb_status st = find_checkpoint(&path, t, err);
-  if (st != LB_OK) return st;
-  if (path != NULL) return resume_from(t, path, err);
-  return lb__trainer_warn(t, err,
-                          "'%s' holds no checkpoint that verifies: starting from the beginning",
-                          t->options.output_dir);
+  *found = path != NULL;
+  return st == LB_OK && path != NULL ? resume_from(t, path, err) : st;
 }
 
 /* ---- going back ---- */

@@ -62,7 +62,8 @@ double lb__trainer_epoch(const lb__trainer *t);
 
 /* ---- trainer_checkpoint.c ---- */
 lb_status lb__trainer_save(lb__trainer *t, lb_error *err);
-lb_status lb__trainer_resume(lb__trainer *t, lb_error *err); /* as options say; or nothing */
+/* As options say. *found: false when there was nothing to go on from. */
+lb_status lb__trainer_resume(bool *found, lb__trainer *t, lb_error *err);
 /* To the last good checkpoint, without its place in the data. @error LB_E_NUMERIC: there is none */
 lb_status lb__trainer_go_back(lb__trainer *t, lb_error *err);
 /* *is_finite: every parameter and moment is. */

@@ -43,9 +43,10 @@ out_has '{"event":"checkpoint",'
 printf '%s\n' "$out" | tail -n 1 | grep -q '^{"event":"result","interrupted":false,' || fail "$what: the last line is no result"
 [ "$(weights "$work/student")" = "$whole" ] || fail "the same recipe makes another student"
 
-# ---- without a teacher ----
-run distill "$recipe" teacher=none output_dir="$work/baseline" --no-plan
+# ---- without a teacher, without held-out documents ----
+run distill "$recipe" teacher=none output_dir="$work/baseline" eval_fraction=0 --no-plan
 exits 0
+out_has "measured on training documents"
 out_has "the student's answer"
 case $out in *"KL to teacher"*" teacher "*) fail "$what: a teacher in the table" ;; esac
 

@@ -47,6 +47,7 @@ static lb_status on_event(void *ctx, const lb_event *e, lb_error *error) {
   run *r = ctx;
   (void)error;
   assert_true(r->n_events < MOST_EVENTS);
+  assert_true((r->n_events == 0) == (e->kind == LB_EVENT_BEGIN)); /* first, and once */
   r->events[r->n_events] = *e;
   r->events[r->n_events++].path = NULL;
   if (e->kind == LB_EVENT_WARNING) snprintf(r->warning, sizeof r->warning, "%s", e->text);

@@ -129,6 +129,9 @@ LB__INLINE vec v_of_i(veci a) {
 LB__INLINE vec v_of_bits(veci a) {
   return _mm512_castsi512_ps(a);
 }
+LB__INLINE veci i_of_bits(vec a) {
+  return _mm512_castps_si512(a);
+}
 LB__INLINE veci i_load_u8(const uint8_t *p) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
@@ -149,6 +152,15 @@ LB__INLINE __m256 fold_sum(vec x) {
 }
 LB__INLINE __m256 fold_max(vec x) {
   return _mm256_max_ps(_mm512_castps512_ps256(x), upper_half(x));
+}
+
+/* The 64-bit product of each lane and m, unsigned, in two halves. */
+LB__INLINE void i_product(veci *high, veci *low, veci a, uint32_t m) {
+  veci factor = _mm512_set1_epi64((int64_t)m);
+  veci even = _mm512_mul_epu32(a, factor);
+  veci odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), factor);
+  *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+  *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
 }
 
 #else
@@ -259,6 +271,9 @@ LB__INLINE vec v_of_i(veci a) {
 LB__INLINE vec v_of_bits(veci a) {
   return _mm256_castsi256_ps(a);
 }
+LB__INLINE veci i_of_bits(vec a) {
+  return _mm256_castps_si256(a);
+}
 LB__INLINE veci i_load_u8(const uint8_t *p) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
@@ -270,6 +285,13 @@ LB__INLINE veci i_load_u16(const uint8_t *p) {
 }
 LB__INLINE vec v_load_half(const uint8_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+LB__INLINE void i_product(veci *high, veci *low, veci a, uint32_t m) {
+  veci factor = _mm256_set1_epi64x((int64_t)m);
+  veci even = _mm256_mul_epu32(a, factor);
+  veci odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factor);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
 }
 LB__INLINE __m256 fold_sum(vec x) {
   return x;
@@ -338,6 +360,30 @@ LB__INLINE vec v_exp(vec x) {
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
   return v_scale(p, n);
+}
+
+/* log x of normal numbers above 0 (nothing else is looked at): x = 2^n m, m from sqrt(1/2) to
+ * sqrt(2), and log m by a polynomial in m - 1 (Cephes' logf). */
+LB__INLINE vec v_log(vec x) {
+  veci bits = i_of_bits(x);
+  vec n = v_of_i(i_sub(i_right(bits, 23), i_set(126)));
+  vec m = v_of_bits(i_or(i_and(bits, i_set(0x007fffff)), i_set(0x3f000000)));
+  vec half_root = v_set(0.707106781f), one = v_set(1.0f);
+  n = v_where_below(m, half_root, v_sub(n, one), n);
+  m = v_sub(v_where_below(m, half_root, v_add(m, m), m), one);
+  vec square = v_mul(m, m), p = v_set(7.0376836292e-2f);
+  p = v_fma(p, m, v_set(-1.1514610310e-1f));
+  p = v_fma(p, m, v_set(1.1676998740e-1f));
+  p = v_fma(p, m, v_set(-1.2420140846e-1f));
+  p = v_fma(p, m, v_set(1.4249322787e-1f));
+  p = v_fma(p, m, v_set(-1.6668057665e-1f));
+  p = v_fma(p, m, v_set(2.0000714765e-1f));
+  p = v_fma(p, m, v_set(-2.4999993993e-1f));
+  p = v_fma(p, m, v_set(3.3333331174e-1f));
+  vec y = v_mul(v_mul(p, m), square);
+  y = v_fma(n, v_set(-2.12194440e-4f), y);
+  y = v_fma(v_set(-0.5f), square, y);
+  return v_fma(n, v_set(0.693359375f), v_add(m, y));
 }
 
 /* 1 - 2 / (e^2x + 1), which is inexact near 0: there an odd polynomial (Cephes' tanhf). */

@@ -15,6 +15,14 @@ void lb__backward_select_avx2(lb__kernel_table *table);
 void lb__backward_select_avx512(lb__kernel_table *table);
 void lb__attention_select_avx2(lb__kernel_table *table);
 void lb__attention_select_avx512(lb__kernel_table *table);
+void lb__attention_bwd_select_avx2(lb__kernel_table *table);
+void lb__attention_bwd_select_avx512(lb__kernel_table *table);
+void lb__dropout_select_avx2(lb__kernel_table *table);
+void lb__dropout_select_avx512(lb__kernel_table *table);
+void lb__relation_select_avx2(lb__kernel_table *table);
+void lb__relation_select_avx512(lb__kernel_table *table);
+void lb__divergence_select_avx2(lb__kernel_table *table);
+void lb__divergence_select_avx512(lb__kernel_table *table);
 void lb__optimizer_select_avx2(lb__kernel_table *table);
 void lb__optimizer_select_avx512(lb__kernel_table *table);
 

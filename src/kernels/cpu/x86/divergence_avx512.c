@@ -1,0 +1,2 @@
+/* divergence_avx512.c - divergence.inc compiled for avx512. */
+#include "divergence.inc"
