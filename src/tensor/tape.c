@@ -127,7 +127,7 @@ lb_status lb__tape_backward(lb__stream *s, lb_error *err) {
 
 typedef struct segment {
   lb__segment_fn *fn;
-  lb_tensor x, out;
+  lb_tensor x;
 } segment; /* followed by the copy of ctx */
 
 static void *context_of(segment *g) {
@@ -147,6 +147,7 @@ static lb_status run_again(lb__stream *s, const lb_tensor *dout, void *saved, lb
   lb__tape_node *end = s->tape->last;
   s->tape->unused = NULL;
   st = g->fn(s, &again, &g->x, context_of(g), err);
+  LB_ASSERT(st != LB_OK || again->gradient != g->x.gradient || again->gradient == NULL);
   if (st == LB_OK && again->gradient != NULL) {
     again->gradient->memory_ = lb__arena_alloc_tensor(&s->arena, dout->size_bytes);
     if (again->gradient->memory_ == NULL) st = lb__fail_nomem(err, "a gradient");

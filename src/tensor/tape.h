@@ -52,7 +52,9 @@ lb_status lb__tape_backward(lb__stream *s, lb_error *err);
 
 /* Activation recomputation: runs fn(x) without recording and keeps only its result; backward runs
  * it again, recorded, from the same x, and walks that. fn must give the same result again (random
- * numbers are counter-based). ctx is copied. Without a tape it just runs fn. */
+ * numbers are counter-based): a new tensor of x's shape, never x itself. Whatever else fn uses that
+ * wants a gradient must have the memory for it already, as parameters do: what the second run
+ * allocates is given back. ctx is copied. Without a tape it just runs fn. */
 typedef lb_status lb__segment_fn(lb__stream *s, lb_tensor **out, const lb_tensor *x, void *ctx,
                                  lb_error *err);
 lb_status lb__tape_checkpoint(lb__stream *s, lb_tensor **out, const lb_tensor *x,

@@ -2,7 +2,9 @@
  * of threads; and the cases are sharp enough to see a planted bug in each op. */
 #include "op_cases.h"
 
+#include "kernels/cpu/linear_parts.h"
 #include "kernels/kernels.h"
+#include "kernels/onednn/onednn_gemm.h"
 #include "tensor/tensor_data.h"
 
 #include <math.h>
@@ -78,6 +80,35 @@ static void test_avx512(void **state) {
 static void test_what_runs_by_default(void **state) {
   (void)state;
   check_set(NULL);
+}
+
+/* Products of bfloat16 are selected only where they are fast; oneDNN emulates them elsewhere, which
+ * serves to test our side of them. Both sides round the same factors, so no more is forgiven than
+ * in float32. */
+static void test_bf16_products(void **state) {
+  (void)state;
+  lb__kernel_table reference, table;
+  fill(&reference, "reference");
+  fill(&table, "onednn");
+  float c = 1.0f;
+  const uint16_t two = 0x4000;
+  const lb__gemm_add probe = {
+      .c = &c, .a = &two, .b = &two, .ldc = 1, .lda = 1, .ldb = 1, .M = 1, .N = 1, .K = 1};
+  lb_status st = lb__onednn_gemm_add_bf16(&probe);
+  if (st == LB_E_UNSUPPORTED) skip();
+  assert_int_equal(st, LB_OK);
+  assert_true(c == 5.0f);
+  lb__linear_bwd_select_gemm_bf16(lb__onednn_gemm_add_bf16);
+  int cases = 0;
+  for (size_t i = 0; i < op_case_count(); i++) {
+    op_case strict = *op_case_at(i);
+    if (strict.op != LB__OP_linear_bwd || strict.p[5] != LB__COMPUTE_BF16) continue;
+    strict.tolerance = (lb_tolerance)LB_TOL_LINEAR_BWD;
+    check_case("onednn, bf16 products", &reference, &table, &strict);
+    cases++;
+  }
+  assert_true(cases > 0);
+  fill(&table, NULL);
 }
 
 /* ---- the same bits for any number of threads ---- */
@@ -433,6 +464,7 @@ int main(void) {
       cmocka_unit_test(test_reference_can_be_forced),
       cmocka_unit_test(test_portable),
       cmocka_unit_test(test_onednn),
+      cmocka_unit_test(test_bf16_products),
       cmocka_unit_test(test_avx2),
       cmocka_unit_test(test_avx512),
       cmocka_unit_test(test_what_runs_by_default),
