@@ -329,6 +329,27 @@ static void adamw(setup *s, const int64_t *p) {
   snprintf(s->shape, 64, "%lld", (long long)p[0]);
 }
 
+/* What distillation computes: alpha KD at temperature 2, (1 - alpha) cross-entropy. p: N, V */
+static void divergence(setup *s, const int64_t *p) {
+  static const lb__divergence_term terms[] = {
+      {LB__DIVERGENCE_forward_kl, 0.7, 2.0, 4.0, {0}},
+      {LB__DIVERGENCE_cross_entropy, 0.3, 1.0, 1.0, {0}},
+  };
+  enum { N_TERMS = sizeof terms / sizeof *terms };
+  s->args.divergence = (lb__divergence_args){.student = floats(s, 2, p[0], p[1], 1),
+                                             .teacher = floats(s, 2, p[0], p[1], 1),
+                                             .targets = counted(s, p[0]),
+                                             .losses = make(s, LB_DTYPE_F64, 2, N_TERMS, p[0], 1),
+                                             .vocab = p[1],
+                                             .terms = terms,
+                                             .n_terms = N_TERMS,
+                                             .scale = 1.0,
+                                             .gradient = true};
+  s->bytes += s->args.divergence.student ? (double)s->args.divergence.student->size_bytes : 0.0;
+  snprintf(s->shape, 64, "%lld x %lld, forward_kl + cross_entropy", (long long)p[0],
+           (long long)p[1]);
+}
+
 #define SMOL  "SmolLM2-135M"
 #define GPT2  "gpt2"
 #define GEMMA "Gemma-3-270M"
@@ -389,6 +410,8 @@ static const bench_case cases[] = {
     {SMOL, LB__OP_embed_bwd, embed_bwd, {512, 49152, 576}},
     {SMOL, LB__OP_logits_stats, logits_stats, {16, 49152, 1}},
     {GEMMA, LB__OP_logits_stats, logits_stats, {16, 262144, 10}},
+    {GPT2, LB__OP_divergence, divergence, {256, 50257}},
+    {SMOL, LB__OP_divergence, divergence, {256, 49152}},
     {GPT2, LB__OP_sum_squares, sum_squares, {16 * 768 * 3072}},
     {GPT2, LB__OP_adamw, adamw, {16 * 768 * 3072}},
 };
