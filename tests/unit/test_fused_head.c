@@ -467,6 +467,31 @@ static void test_a_steady_step_allocates_nothing(void **state) {
   world_deinit(&w);
 }
 
+/* Memory ends at every allocation in turn: said so, and nothing is lost. */
+static lb_status step_of_a_new_stream(void *ctx, lb_error *e) {
+  world *w = ctx;
+  lb__stream s;
+  lb__tape tape;
+  lb__fused_head_sums sums = {0};
+  lb__stream_init(&s, lb__device_cpu());
+  lb__tape_begin(&tape, &s);
+  lb_status st = lb__fused_head(&s, &sums, &w->args, e);
+  if (st == LB_OK) st = lb__tape_backward(&s, e);
+  lb__stream_deinit(&s);
+  return st;
+}
+
+static void test_memory_that_ends(void **state) {
+  (void)state;
+  world w;
+  world_init(&w);
+  w.args.want_facts = true;
+  fault_case c = {.run = step_of_a_new_stream, .ctx = &w};
+  c.may_survive = true; /* the arena then asks for a smaller block */
+  assert_true(fault_each_allocation(&c) > 0);
+  world_deinit(&w);
+}
+
 /* [chunk, vocabulary] twice, not [tokens, vocabulary]: memory does not grow with chunks. */
 static void test_logits_exist_for_one_chunk_only(void **state) {
   (void)state;
@@ -566,6 +591,7 @@ int main(void) {
       cmocka_unit_test(test_facts),
       cmocka_unit_test(test_facts_without_a_teacher),
       cmocka_unit_test(test_a_steady_step_allocates_nothing),
+      cmocka_unit_test(test_memory_that_ends),
       cmocka_unit_test(test_logits_exist_for_one_chunk_only),
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_names),
