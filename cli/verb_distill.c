@@ -15,7 +15,7 @@ static const option distill_options[] = {
     {.name = "no-plan",
      .kind = OPTION_FLAG,
      .offset = offsetof(distill_args, no_plan),
-     .help = "start at once, without showing and checking the plan"},
+     .help = "do not show the plan; what does not fit is refused all the same"},
     {0}};
 
 static void write_plan_event(const lb_plan *plan) {
@@ -29,17 +29,11 @@ static void write_plan_event(const lb_plan *plan) {
   writer_free(&w);
 }
 
-/* @return CLI_DONE when the run may start */
-static int show_plan(run_display *d, lb_recipe *recipe, const cli *c) {
-  lb_plan plan;
-  lb_error err = {0};
-  lb_distill_options options = run_display_options(d);
-  lb_status st = lb_plan_make(&plan, recipe, false, &options, &err);
+static void on_plan(void *ctx, const lb_plan *plan) {
+  run_display *d = ctx;
   run_display_end(d);
-  if (st != LB_OK) return cli_error(c, &err);
-  if (c->global.json) write_plan_event(&plan);
-  if (!c->global.quiet) plan_print(&plan, c, stderr);
-  return plan.fits ? CLI_DONE : plan_refuse(&plan, c);
+  if (d->c->global.json) write_plan_event(plan);
+  if (!d->c->global.quiet) plan_print(plan, d->c, stderr);
 }
 
 static int tell_interrupted(const lb_distill_result *r, const cli *c, const char *path) {
@@ -57,10 +51,12 @@ static int tell_interrupted(const lb_distill_result *r, const cli *c, const char
   return CLI_INTERRUPTED;
 }
 
-static int run_recipe(run_display *d, lb_recipe *recipe, const cli *c, const char *path) {
+static int run_recipe(run_display *d, lb_recipe *recipe, const cli *c, const char *path,
+                      bool shows_plan) {
   lb_distill_result result;
   lb_error err = {0};
   lb_distill_options options = run_display_options(d);
+  if (shows_plan) options.on_plan = on_plan, options.on_plan_ctx = d;
   lb_status st = lb_distill(&result, recipe, &options, &err);
   int code = CLI_DONE;
   run_display_end(d);
@@ -83,8 +79,7 @@ static int run_distill(cli *c, void *opaque) {
   int code = recipe_open(&recipe, c, path);
   if (code != CLI_DONE) return code;
   run_display_init(&display, c);
-  if (!args->no_plan) code = show_plan(&display, recipe, c);
-  if (code == CLI_DONE) code = run_recipe(&display, recipe, c, path);
+  code = run_recipe(&display, recipe, c, path, !args->no_plan);
   run_display_deinit(&display);
   lb_recipe_free(recipe);
   return code;

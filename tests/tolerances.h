@@ -46,6 +46,13 @@
 /* Python's cosine against ours, relative to the peak rate: libm may differ in the last bit. */
 #define LB_TOL_GOLDEN_COSINE 4e-16
 
+/* ---- golden/: divergences against PyTorch in double, as a part of a result's largest number
+ * (at least 0.1) ----
+ * float32: log-probabilities of about -20 are rounded by 1e-6; 1.1e-6 was seen, where
+ * log-ratios of 50 meet. Double: sums in another order; 2.2e-13 was seen. */
+#define LB_TOL_GOLDEN_DIVERGENCE_F32 3e-6
+#define LB_TOL_GOLDEN_DIVERGENCE_F64 1e-12
+
 /* ---- op/: tuned kernels (float32 sums) against reference kernels (sums in double) ----
  * An error is forgiven when
  *     |got - wanted| <= relative * |wanted| + of_largest * (largest |wanted| of the result);
@@ -73,7 +80,7 @@ typedef struct lb_tolerance {
 /* Scores in float32 (rounding times |score|), exp, a weighted mean. */
 #define LB_TOL_ATTENTION {0, 2e-6}
 /* p made again from a float32 logsumexp, then two more products and sums over all queries. */
-#define LB_TOL_ATTENTION_BWD {0, 4e-6}
+#define LB_TOL_ATTENTION_BWD {0, 8e-6}
 /* One product with 1 / (1 - p) rounded to float32. */
 #define LB_TOL_DROPOUT {2.5e-7, 0}
 /* Scores in float32; a KL is the difference of logarithms near each other. */

@@ -58,9 +58,14 @@ typedef struct lb_model_figures {
   double tokens_per_second; /* reading the held-out documents */
 } lb_model_figures;
 
+struct lb_plan;
 typedef struct lb_distill_options {
   lb_event_fn *on_event; /* NULL: none */
   void *on_event_ctx;
+  /** Before anything is trained: what the run will need (without a probe of its speed). A plan that
+   * does not fit is told, then refused. */
+  void (*on_plan)(void *ctx, const struct lb_plan *plan);
+  void *on_plan_ctx;
   /** What is being done between events: "reading data", "loading teacher"; total 0: unknown. */
   void (*on_phase)(void *ctx, const char *what, uint64_t done, uint64_t total);
   void *on_phase_ctx;

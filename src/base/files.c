@@ -68,6 +68,12 @@ char *lb__path_join(const char *folder, const char *name) {
   return lb__format("%s%s%s", folder, needs_slash ? "/" : "", name);
 }
 
+char *lb__temporary_path(const char *name) {
+  const char *folder = getenv("TMPDIR");
+  if (folder == NULL || folder[0] == '\0') folder = "/tmp";
+  return lb__format("%s/%s-%ld.tmp", folder, name, (long)getpid());
+}
+
 const char *lb__path_base(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash != NULL ? slash + 1 : path;

@@ -30,7 +30,9 @@ void lb__io_set(const lb__io *io); /* NULL restores the real calls */
 const lb__io *lb__io_default(void);
 
 /* ---- paths ---- */
-char *lb__path_join(const char *folder, const char *name);     /* a new string */
+char *lb__path_join(const char *folder, const char *name); /* a new string */
+/* "$TMPDIR/name-PID.tmp", for a file that goes as soon as it is open; a new string */
+char *lb__temporary_path(const char *name);
 const char *lb__path_base(const char *path);                   /* after the last '/' */
 bool lb__path_ends_with(const char *path, const char *ending); /* ".gguf" */
 bool lb__path_is_folder(const char *path);

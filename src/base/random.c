@@ -26,7 +26,7 @@ void lb__philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t k
 
 /* Spreads the purpose over the whole seed (SplitMix64's finaliser, a bijection), so that seed 2 of
  * one purpose is not seed 1 of the next. */
-static uint64_t mix(lb__random_key key) {
+uint64_t lb__random_mixed(lb__random_key key) {
   uint64_t z = key.seed + (uint64_t)key.purpose * 0x9E3779B97F4A7C15U;
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
   z = (z ^ z >> 27) * 0x94D049BB133111EBU;
@@ -34,7 +34,7 @@ static uint64_t mix(lb__random_key key) {
 }
 
 void lb__random_u32x4(uint32_t out[4], lb__random_key key, uint64_t step, uint64_t index) {
-  uint64_t mixed = mix(key);
+  uint64_t mixed = lb__random_mixed(key);
   const uint32_t philox_key[2] = {(uint32_t)mixed, (uint32_t)(mixed >> 32)};
   const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)step,
                                (uint32_t)(step >> 32)};

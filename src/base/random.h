@@ -19,6 +19,8 @@ typedef struct lb__random_key {
 } lb__random_key;
 
 void lb__philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
+/* The Philox key of an lb__random_key: for kernels that make many blocks at once. */
+uint64_t lb__random_mixed(lb__random_key key);
 void lb__random_u32x4(uint32_t out[4], lb__random_key key, uint64_t step, uint64_t index);
 double lb__random_uniform(lb__random_key key, uint64_t step, uint64_t index); /* [0, 1), 53 bits */
 double lb__random_normal(lb__random_key key, uint64_t step, uint64_t index);  /* mean 0, sd 1 */

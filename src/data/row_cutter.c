@@ -124,12 +124,22 @@ static lb_status cut_line(lb__row_cutter *c, lb__row_batch *b, lb_error *err) {
 
 /* ---- JSON values ---- */
 
+/* Said once; the rest of the file is passed over. */
+static lb_status pass_over_rest(lb__row_cutter *c, lb__row_batch *b, lb_error *err) {
+  c->at = c->n;
+  if (c->told_of_rest) return LB_OK;
+  c->told_of_rest = true;
+  return add_problem(c, b, "there is more after the end of the list", err);
+}
+
 /* Between two values. */
 static lb_status skip_between(lb__row_cutter *c, lb__row_batch *b, lb_error *err) {
   char byte = c->window[c->at];
   if (is_blank(byte) || (byte == ',' && c->in_list)) {
     c->line += byte == '\n';
     c->at++;
+  } else if (c->list_ended) {
+    return pass_over_rest(c, b, err);
   } else if (byte == '[' && !c->began) {
     c->began = c->in_list = true;
     c->at++;
@@ -138,12 +148,6 @@ static lb_status skip_between(lb__row_cutter *c, lb__row_batch *b, lb_error *err
     c->list_ended = true;
     c->at++;
   } else {
-    if (c->list_ended) { /* reported once; the rest of the file is passed over */
-      c->at = c->n;
-      if (c->depth < 0) return LB_OK;
-      c->depth = -1;
-      return add_problem(c, b, "there is more after the end of the list", err);
-    }
     c->began = true;
     c->depth = 0;
     c->in_string = c->after_backslash = false;

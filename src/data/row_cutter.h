@@ -19,7 +19,7 @@ typedef struct lb__row_cutter {
   size_t row_begin;
   int64_t row_line;
   /* LB__CUT_VALUES: where in the JSON we are */
-  bool began, in_list, list_ended, in_string, after_backslash;
+  bool began, in_list, list_ended, told_of_rest, in_string, after_backslash;
   int64_t depth;
 } lb__row_cutter;
 

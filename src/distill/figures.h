@@ -1,5 +1,5 @@
-/* figures.h - how good the models of a run are, on the held-out documents; where there are none, on the
- * first training documents, which the result says. Owns: what is measured on what. */
+/* figures.h - how good the models of a run are, on the held-out documents; where there are none, on
+ * the first training documents, which the result says. Owns: what is measured on what. */
 #ifndef LB_DISTILL_FIGURES_H
 #define LB_DISTILL_FIGURES_H
 

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "base/files.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { PROBE_MICRO_BATCHES = 3 };
@@ -84,7 +86,6 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
 static void give_advice(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   double ratio = p->teacher_student_ratio;
-  lb__plan_advise_fit(p, s);
   if (s->teacher != NULL && ratio < 1.0)
     lb__plan_advise(p, "the student is larger than the teacher; are the two swapped?");
   else if (s->teacher != NULL && ratio < 2.0)
@@ -119,21 +120,27 @@ static void give_advice(lb_plan *p, const lb__setup *s) {
                     f->first_bad);
 }
 
+void lb__plan_fill(lb_plan *plan, const lb__setup *s) {
+  *plan = (lb_plan){.tokens_per_second = NAN, .seconds = NAN};
+  count_parameters(plan, s);
+  count_documents(plan, s);
+  count_steps(plan, s);
+  lb__plan_estimate(plan, s);
+  give_advice(plan, s);
+}
+
 lb_status lb_plan_make(lb_plan *plan, lb_recipe *recipe, bool probe,
                        const lb_distill_options *options, lb_error *err) {
   lb__setup s;
-  lb__setup_options how = {.real = LB_DTYPE_F32, .only_look = !probe};
+  char *tokens = lb__temporary_path("limbeck-plan");
   *plan = (lb_plan){.tokens_per_second = NAN, .seconds = NAN};
+  if (tokens == NULL) return lb__fail_nomem(err, "a path");
+  lb__setup_options how = {.real = LB_DTYPE_F32, .only_look = !probe, .token_file = tokens};
   lb_status st = lb__setup_open(&s, recipe, options, &how, err);
-  if (st == LB_OK) {
-    count_parameters(plan, &s);
-    count_documents(plan, &s);
-    count_steps(plan, &s);
-    lb__plan_estimate(plan, &s);
-  }
+  if (st == LB_OK) lb__plan_fill(plan, &s);
   if (st == LB_OK && probe && plan->fits) st = probe_speed(plan, &s, err);
-  if (st == LB_OK) give_advice(plan, &s);
   lb__setup_close(&s);
+  lb__free(tokens);
   return st;
 }
 

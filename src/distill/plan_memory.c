@@ -111,16 +111,9 @@ static void estimate_disk(lb_plan *p, const lb__setup *s) {
   p->disk_available = lb__system_disk_available(r->output_dir);
 }
 
-void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
-  p->trained_parameters = trained_elements(s);
-  estimate_memory(p, s);
-  estimate_disk(p, s);
-  p->memory_available = lb__system_memory_available();
-  p->fits = p->memory_total <= p->memory_available &&
-            (p->disk_available == 0 || p->disk_needed <= p->disk_available);
-}
-
 /* ---- what would help ---- */
+
+enum { HELPFUL = 3 }; /* settings that a refusal names */
 
 void lb__plan_advise(lb_plan *p, const char *format, ...) {
   if (p->n_advice == LB_PLAN_ADVICE_MAX) return;
@@ -135,56 +128,61 @@ static double gigabytes(uint64_t bytes) {
   return (double)bytes / 1e9;
 }
 
-static void advise_memory(lb_plan *p, const lb__setup *s) {
+static void help_memory(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   const lb_model_info *student = lb_model_get_info(s->student);
-  int64_t n = lb__loader_most_tokens(s->loader), batch = r->train.per_device_train_batch_size;
+  int64_t n = lb__loader_most_tokens(s->loader), rows = r->train.per_device_train_batch_size;
   bool checkpointing = r->train.gradient_checkpointing;
   uint64_t now = activation_bytes(student, n, checkpointing);
-  double half = gigabytes(now - activation_bytes(student, n / 2, checkpointing));
   if (!checkpointing)
-    lb__plan_advise(p, "gradient_checkpointing=true saves %.1f GB and costs time",
-                    gigabytes(now - activation_bytes(student, n, true)));
-  if (batch > 1)
+    lb__plan_advise(
+        p, "gradient_checkpointing=true saves %.2f GB (each step takes about a third longer)",
+        gigabytes(now - activation_bytes(student, n, true)));
+  if (rows > 1)
     lb__plan_advise(p,
-                    "per_device_train_batch_size=%lld gradient_accumulation_steps=%lld saves "
-                    "%.1f GB and trains the same",
-                    (long long)(batch + 1) / 2, (long long)r->train.gradient_accumulation_steps * 2,
-                    half);
-  if (p->n_advice < LB__PLAN_HELPFUL)
-    lb__plan_advise(p, "max_length=%lld saves %.1f GB", (long long)r->data.max_length / 2, half);
-  if (p->n_advice < LB__PLAN_HELPFUL)
-    lb__plan_advise(p, "a smaller student: each million parameters takes %d MB",
-                    REAL * STATE_COPIES);
-  if (p->n_advice < LB__PLAN_HELPFUL) lb__plan_advise(p, "a quantised teacher (a .gguf file)");
+                    "per_device_train_batch_size=%lld with twice the gradient_accumulation_steps "
+                    "saves %.2f GB and trains the same",
+                    (long long)(rows / 2),
+                    gigabytes(now - activation_bytes(student, n / 2, checkpointing)));
+  if (n > 256)
+    lb__plan_advise(p, "max_length=%lld saves %.2f GB; longer documents lose their end",
+                    (long long)(r->data.max_length / 2),
+                    gigabytes(now - activation_bytes(student, n / 2, checkpointing)));
+  lb__plan_advise(p, "a smaller student: each million parameters takes 16 MB");
 }
 
-static void advise_disk(lb_plan *p, const lb__setup *s) {
+static void help_disk(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
-  lb__plan_advise(p, "save_total_limit=1 keeps one checkpoint of %.2f GB",
-                  gigabytes(3 * REAL * (uint64_t)p->trained_parameters));
-  lb__plan_advise(p, "a larger save_steps than %lld", (long long)r->train.save_steps);
-  lb__plan_advise(p, "another output_dir than '%.100s'", r->output_dir);
+  double each = gigabytes(3 * (uint64_t)p->trained_parameters * REAL);
+  lb__plan_advise(p, "save_total_limit=1 keeps one checkpoint of %.2f GB", each);
+  lb__plan_advise(p, "save_steps=0 saves only at the end and when interrupted");
+  lb__plan_advise(p, "another output_dir than '%s', on a larger disk", r->output_dir);
 }
 
-void lb__plan_advise_fit(lb_plan *p, const lb__setup *s) {
-  if (p->fits) return;
-  if (p->memory_total > p->memory_available)
-    advise_memory(p, s);
-  else
-    advise_disk(p, s);
+void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
+  p->trained_parameters = trained_elements(s);
+  estimate_memory(p, s);
+  estimate_disk(p, s);
+  p->memory_available = lb__system_memory_available();
+  bool memory = p->memory_total <= p->memory_available;
+  bool disk = p->disk_available == 0 || p->disk_needed <= p->disk_available;
+  p->fits = memory && disk;
+  if (!memory) help_memory(p, s);
+  if (memory && !disk) help_disk(p, s);
 }
 
-lb_status lb__plan_refuse(const lb__setup *s, lb_error *err) {
-  lb_plan p = {0};
-  lb__plan_estimate(&p, s);
-  if (p.fits) return LB_OK;
-  lb__plan_advise_fit(&p, s);
-  bool memory = p.memory_total > p.memory_available;
-  return lb__fail(err, LB_E_LIMIT,
-                  "this run does not fit: it needs about %.1f GB of %s, %.1f GB are available; "
-                  "what would help: %s; %s; %s",
-                  gigabytes(memory ? p.memory_total : p.disk_needed), memory ? "memory" : "disk",
-                  gigabytes(memory ? p.memory_available : p.disk_available), p.advice[0],
-                  p.advice[1], p.advice[2]);
+lb_status lb__plan_refuse(const lb_plan *p, lb_error *err) {
+  if (p->fits) return LB_OK;
+  bool memory = p->memory_total > p->memory_available;
+  lb__buf help;
+  lb__buf_init(&help, 4096);
+  for (size_t i = 0; i < p->n_advice && i < HELPFUL; i++)
+    lb__buf_printf(&help, "%s%s", i > 0 ? "; " : "", p->advice[i]);
+  lb_status st =
+      lb__fail(err, LB_E_LIMIT,
+               "this run needs about %.2f GB of %s and %.2f GB are free. What would help: %s",
+               gigabytes(memory ? p->memory_total : p->disk_needed), memory ? "memory" : "disk",
+               gigabytes(memory ? p->memory_available : p->disk_available), lb__buf_text(&help));
+  lb__buf_deinit(&help);
+  return st;
 }

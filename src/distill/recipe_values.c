@@ -11,7 +11,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { NUMBER_SIZE_MAX = 63, SHOWN_SIZE = 64, REFUSAL_SIZE_MAX = 4096 };
+enum {
+  NUMBER_SIZE_MAX = 63,
+  SHOWN_SIZE = 64,
+  REFUSAL_SIZE_MAX = 4096,
+  CHOICES_MAX = 8,
+  CHOICE_SIZE = 32
+};
 
 /* ---- saying what was wanted and what was found ---- */
 
@@ -52,6 +58,21 @@ static void put_found(lb__buf *b, const lb__yaml_node *value) {
   lb__buf_add_text(b, shown < size ? "...'" : "'");
 }
 
+/* "; did you mean 'logits'?" */
+static void put_near(lb__buf *b, const char *choices, const char *found) {
+  char names[CHOICES_MAX][CHOICE_SIZE];
+  const char *list[CHOICES_MAX + 1] = {0}, *choice;
+  size_t size;
+  for (size_t k = 0; k < CHOICES_MAX && (size = lb__choice_at(&choice, choices, k)) > 0; k++) {
+    if (size >= CHOICE_SIZE) return;
+    memcpy(names[k], choice, size);
+    names[k][size] = '\0';
+    list[k] = names[k];
+  }
+  const char *near = lb__did_you_mean(found, list);
+  if (near != NULL) lb__buf_printf(b, "; did you mean '%s'?", near);
+}
+
 static lb_status refuse(const lb__recipe_row *row, const lb__yaml_node *value, lb_error *err) {
   lb__buf b;
   lb__buf_init(&b, REFUSAL_SIZE_MAX);
@@ -65,6 +86,7 @@ static lb_status refuse(const lb__recipe_row *row, const lb__yaml_node *value, l
   put_found(&b, value);
   if (value->kind == LB__YAML_SCALAR && value->quoted && row->kind <= LB__RECIPE_BOOL)
     lb__buf_add_text(&b, "; write it without quotes");
+  if (value->kind == LB__YAML_SCALAR) put_near(&b, row->choices, value->text);
   lb_status st = b.failed ? lb__fail_nomem(err, row->key.path)
                           : lb__fail(err, LB_E_FORMAT, "%s", lb__buf_text(&b));
   lb__buf_deinit(&b);

@@ -91,12 +91,19 @@ static lb_status claim_output(run *u) {
 
 /* ---- opening ---- */
 
+static lb_status check_plan(run *u) {
+  lb_plan plan;
+  lb__plan_fill(&plan, &u->setup);
+  if (u->options->on_plan != NULL) u->options->on_plan(u->options->on_plan_ctx, &plan);
+  return lb__plan_refuse(&plan, u->err);
+}
+
 static lb_status open_everything(run *u) {
   u->token_file = lb__path_join(u->recipe->output_dir, ".tokens.tmp");
   if (u->token_file == NULL) return lb__fail_nomem(u->err, "a path");
   lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = u->token_file};
   lb_status st = lb__setup_open(&u->setup, u->recipe, u->options, &how, u->err);
-  if (st == LB_OK) st = lb__plan_refuse(&u->setup, u->err);
+  if (st == LB_OK) st = check_plan(u);
   if (st == LB_OK)
     st = lb__method_new(&u->method, u->recipe, u->setup.student, u->setup.teacher, u->setup.vocab,
                         LB_DTYPE_F32, u->err);
@@ -108,8 +115,8 @@ static lb_status open_everything(run *u) {
 
 static lb_status measure_before(run *u) {
   lb__setup_phase(&u->setup, "measuring teacher and student", 0, 0);
-  return lb__figures_measure(&u->result->before, &u->result->teacher, &u->figures,
-                             u->setup.student, u->err);
+  return lb__figures_measure(&u->result->before, &u->result->teacher, &u->figures, u->setup.student,
+                             u->err);
 }
 
 /* ---- listening ---- */

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MOST_SAMPLES = 512, MOST_TENSORS = 8 };
+enum { MOST_SAMPLES = 512, MOST_TENSORS = 10 };
 
 /* The arguments of any op; `op` says which. */
 typedef union arguments {
@@ -141,6 +141,62 @@ static void attention(setup *s, const int64_t *p) {
   s->flop = 4.0 * seen * (double)(p[1] * p[3]);
   snprintf(s->shape, 64, "%lld new, %lld keys, %lld/%lld heads of %lld", (long long)N,
            (long long)keys, (long long)p[1], (long long)p[2], (long long)p[3]);
+}
+
+/* Two documents of N / 2 tokens. */
+static lb_tensor *two_documents(setup *s, int64_t N) {
+  lb_tensor *starts = counted(s, 3);
+  if (s->status == LB_OK) {
+    lb__tensor_i32(starts)[1] = (int32_t)(N / 2);
+    lb__tensor_i32(starts)[2] = (int32_t)N;
+  }
+  return starts;
+}
+
+/* Pairs of query and key of two documents of N / 2. */
+static double seen_pairs(int64_t N) {
+  return (double)(N / 2) * (double)(N / 2 + 1);
+}
+
+/* p: N (in two documents), H, G, D, window; five products */
+static void attention_bwd(setup *s, const int64_t *p) {
+  int64_t N = p[0], H = p[1], G = p[2], D = p[3];
+  s->args.attention_bwd = (lb__attention_bwd_args){.q = floats(s, 3, N, H, D),
+                                                   .k = floats(s, 3, N, G, D),
+                                                   .v = floats(s, 3, N, G, D),
+                                                   .out = floats(s, 3, N, H, D),
+                                                   .dout = floats(s, 3, N, H, D),
+                                                   .logsumexp = floats(s, 2, N, H, 1),
+                                                   .dq = floats(s, 3, N, H, D),
+                                                   .dk = floats(s, 3, N, G, D),
+                                                   .dv = floats(s, 3, N, G, D),
+                                                   .cu_seqlens = two_documents(s, N),
+                                                   .window = p[4],
+                                                   .scale = 0.125f};
+  s->flop = 10.0 * seen_pairs(N) * (double)(H * D);
+  snprintf(s->shape, 64, "2 x %lld, %lld/%lld heads of %lld", (long long)(N / 2), (long long)H,
+           (long long)G, (long long)D);
+}
+
+/* p: N (in two documents), heads, width of x, width of target; four products */
+static void relation(setup *s, const int64_t *p) {
+  s->args.relation = (lb__relation_args){.losses = make(s, LB_DTYPE_F64, 1, p[0], 1, 1),
+                                         .dx = floats(s, 2, p[0], p[2], 1),
+                                         .x = floats(s, 2, p[0], p[2], 1),
+                                         .target = floats(s, 2, p[0], p[3], 1),
+                                         .cu_seqlens = two_documents(s, p[0]),
+                                         .heads = p[1],
+                                         .scale = 1.0};
+  s->flop = 2.0 * seen_pairs(p[0]) * (double)(3 * p[2] + p[3]);
+  snprintf(s->shape, 64, "2 x %lld, %lld heads of %lld and %lld", (long long)(p[0] / 2),
+           (long long)p[1], (long long)(p[2] / p[1]), (long long)(p[3] / p[1]));
+}
+
+/* p: n */
+static void dropout(setup *s, const int64_t *p) {
+  s->args.dropout = (lb__dropout_args){
+      .x = floats(s, 1, p[0], 1, 1), .out = floats(s, 1, p[0], 1, 1), .draw = {.p = 0.1f}};
+  snprintf(s->shape, 64, "%lld", (long long)p[0]);
 }
 
 /* p: n, kind */
@@ -273,6 +329,27 @@ static void adamw(setup *s, const int64_t *p) {
   snprintf(s->shape, 64, "%lld", (long long)p[0]);
 }
 
+/* What distillation computes: alpha KD at temperature 2, (1 - alpha) cross-entropy. p: N, V */
+static void divergence(setup *s, const int64_t *p) {
+  static const lb__divergence_term terms[] = {
+      {LB__DIVERGENCE_forward_kl, 0.7, 2.0, 4.0, {0}},
+      {LB__DIVERGENCE_cross_entropy, 0.3, 1.0, 1.0, {0}},
+  };
+  enum { N_TERMS = sizeof terms / sizeof *terms };
+  s->args.divergence = (lb__divergence_args){.student = floats(s, 2, p[0], p[1], 1),
+                                             .teacher = floats(s, 2, p[0], p[1], 1),
+                                             .targets = counted(s, p[0]),
+                                             .losses = make(s, LB_DTYPE_F64, 2, N_TERMS, p[0], 1),
+                                             .vocab = p[1],
+                                             .terms = terms,
+                                             .n_terms = N_TERMS,
+                                             .scale = 1.0,
+                                             .gradient = true};
+  s->bytes += s->args.divergence.student ? (double)s->args.divergence.student->size_bytes : 0.0;
+  snprintf(s->shape, 64, "%lld x %lld, forward_kl + cross_entropy", (long long)p[0],
+           (long long)p[1]);
+}
+
 #define SMOL  "SmolLM2-135M"
 #define GPT2  "gpt2"
 #define GEMMA "Gemma-3-270M"
@@ -308,6 +385,12 @@ static const bench_case cases[] = {
     {GPT2, LB__OP_attention, attention, {1024, 12, 12, 64, 0, 1024}},
     {GEMMA, LB__OP_attention, attention, {1024, 4, 1, 256, 512, 1024}},
     {SMOL, LB__OP_attention, attention, {1, 9, 3, 64, 0, 1024}},
+    {GPT2, LB__OP_attention, attention, {512, 12, 12, 64, 0, 512}},
+    {GPT2, LB__OP_attention_bwd, attention_bwd, {1024, 12, 12, 64, 0}},
+    {SMOL, LB__OP_attention_bwd, attention_bwd, {1024, 9, 3, 64, 0}},
+    {GEMMA, LB__OP_attention_bwd, attention_bwd, {1024, 4, 1, 256, 512}},
+    {GPT2, LB__OP_relation, relation, {1024, 12, 768, 1024}},
+    {GPT2, LB__OP_dropout, dropout, {512 * 768}},
     {GPT2, LB__OP_act, act, {512 * 3072, LB__ACT_GELU_TANH}},
     {SMOL, LB__OP_act_mul, act_mul, {512 * 1536, LB__ACT_SILU}},
     {GEMMA, LB__OP_act_mul, act_mul, {512 * 2048, LB__ACT_GELU_TANH}},
@@ -327,6 +410,8 @@ static const bench_case cases[] = {
     {SMOL, LB__OP_embed_bwd, embed_bwd, {512, 49152, 576}},
     {SMOL, LB__OP_logits_stats, logits_stats, {16, 49152, 1}},
     {GEMMA, LB__OP_logits_stats, logits_stats, {16, 262144, 10}},
+    {GPT2, LB__OP_divergence, divergence, {256, 50257}},
+    {SMOL, LB__OP_divergence, divergence, {256, 49152}},
     {GPT2, LB__OP_sum_squares, sum_squares, {16 * 768 * 3072}},
     {GPT2, LB__OP_adamw, adamw, {16 * 768 * 3072}},
 };

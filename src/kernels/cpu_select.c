@@ -183,6 +183,9 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__elementwise_select_avx512(table);
     lb__backward_select_avx512(table);
     lb__attention_select_avx512(table);
+    lb__attention_bwd_select_avx512(table);
+    lb__dropout_select_avx512(table);
+    lb__relation_select_avx512(table);
     lb__divergence_select_avx512(table);
     lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
@@ -190,6 +193,9 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__elementwise_select_avx2(table);
     lb__backward_select_avx2(table);
     lb__attention_select_avx2(table);
+    lb__attention_bwd_select_avx2(table);
+    lb__dropout_select_avx2(table);
+    lb__relation_select_avx2(table);
     lb__divergence_select_avx2(table);
     lb__optimizer_select_avx2(table);
   }

@@ -1,6 +1,7 @@
 /* op_check.h - what every op says when tensors do not fit, so that all ops say it the same way:
  *   linear: x [4,576] F32 and weight [1536,512] Q4_1: weight has 512 input features, x has 576
- * Private to src/ops. Also: lb__run_<op>, the one way from an op to its kernel. */
+ * Private to src/ops and to the fused head, which runs kernels on parts of tensors. Also:
+ * lb__run_<op>, the one way from an op to its kernel. */
 #ifndef LB_OPS_OP_CHECK_H
 #define LB_OPS_OP_CHECK_H
 

@@ -41,7 +41,7 @@ for verb in $verbs; do
   out_has "-a $verb "
 done
 [ "$count" -ge 11 ] || fail "the overview lists $count verbs"
-for verb in generate chat score tokenize inspect convert bench; do
+for verb in distill plan verify generate chat score tokenize inspect convert bench; do
   run help "$verb"
   out_has "examples"
   out_has "arguments"

@@ -48,6 +48,13 @@ exits 0
 out_has "format          messages"
 out_has "⟦you"
 
+# the repository's own sentences
+run inspect "$LIMBECK_SOURCE_DIR/examples/recipes/baseline.yaml" student="$student" max_length=200 \
+  train="$LIMBECK_SOURCE_DIR/examples/data/sentences.jsonl" output_dir="$work/none"
+exits 0
+out_has "documents       8"
+out_has "知识蒸馏让小模型向大模型学习"
+
 # on a terminal the marks are green, without colours they are brackets
 if command -v script >/dev/null; then
   esc=$(printf '\033')

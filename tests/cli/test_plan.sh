@@ -11,6 +11,11 @@ for word in "teacher parameters" "student parameters" "the teacher is" "format" 
   out_has "$word"
 done
 [ ! -e "$work/student" ] || fail "plan wrote into output_dir"
+[ -z "$(find "$work" -name '.limbeck*')" ] || fail "plan left a file behind"
+run plan "$recipe" --no-probe output_dir="$work/a/b/c"
+exits 0
+[ ! -e "$work/a" ] || fail "plan made output_dir"
+(cd "$work" && "$LIMBECK" plan "$recipe" --no-probe -q output_dir=new >/dev/null) || fail "plan with a bare output_dir"
 
 run plan "$recipe" --json
 exits 0
@@ -48,8 +53,9 @@ out_has '"fits":false'
 # shellcheck disable=SC2086 # words
 run distill "$recipe" $huge
 exits 1
-err_has "does not fit"
-[ ! -e "$work/student" ] || fail "a run that does not fit was started"
+err_has "What would help: save_total_limit=1"
+[ -z "$(find "$work/student" -name '*.safetensors')" ] || fail "a run that does not fit was started"
+rm -rf "$work/student"
 
 # without a teacher; without a file
 run plan "$recipe" teacher=none --no-probe --json

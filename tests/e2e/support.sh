@@ -50,5 +50,3 @@ clean() {
   left=$(find "$1" -maxdepth 1 -name '.checkpoint*')
   [ -z "$left" ] || fail "left behind: $left"
 }
-"$LIMBECK" plan "teacher=none" "student=$train/gpt2-student" "train_file=$train/gpt2.jsonl" 2>&1 |
-  grep -q "is not there yet" && exit 77

@@ -43,8 +43,14 @@ same "$work/damaged" "resumed past a damaged checkpoint"
 
 # Another recipe is another run.
 distil "$work/job.yaml" "$work/other" "resume_from_checkpoint=$work/unbroken/checkpoint-12" learning_rate=0.1
-exits 1
+exits 2
 err_has learning_rate
+
+# Asked to go on where nothing is, it begins, and says so.
+distil "$work/job.yaml" "$work/fresh" resume_from_checkpoint=true
+exits 0
+same "$work/fresh" "resumed from nothing"
+grep -q "no checkpoint" "$work/fresh/metrics.jsonl" || fail "metrics.jsonl does not tell of the new beginning"
 
 # SIGTERM: the step is finished, a checkpoint is there, exit 3, and it goes on from there.
 for signal in TERM INT; do

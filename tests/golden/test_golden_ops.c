@@ -3,6 +3,7 @@
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/halves.h"
 #include "kernels/kernels.h"
+#include "tensor/tape.h"
 #include "tensor/tensor_data.h"
 #include "../tolerances.h"
 
@@ -21,7 +22,7 @@ typedef struct array {
   void *data;
 } array;
 
-static array arrays[128];
+static array arrays[192];
 static int n_arrays;
 
 static int load(void **state) {
@@ -143,25 +144,89 @@ static void test_rope(void **state) {
   lb__tensor_deinit(&copy);
 }
 
+static const struct {
+  const char *name;
+  int64_t window;
+  float cap;
+} attention_cases[] = {{"plain", 0, 0}, {"window", 7, 0}, {"softcap", 0, 3}, {"both", 40, 2}};
+
 static void test_attention(void **state) {
   (void)state;
-  static const struct {
-    const char *name;
-    int64_t window;
-    float cap;
-  } cases[] = {{"plain", 0, 0}, {"window", 7, 0}, {"softcap", 0, 3}, {"both", 40, 2}};
   lb_tensor q = floats("attention.q", 3, 90, 6, 24), k = floats("attention.k", 3, 90, 2, 24), *y;
   lb_tensor v = floats("attention.v", 3, 90, 2, 24);
   lb_tensor starts = view("attention.starts", LB_DTYPE_I32, 1, 4, 1, 1);
   for (int i = 0; i < 4; i++) {
     lb__attention_args a = {.q = &q, .k = &k, .v = &v, .cu_seqlens = &starts, .scale = 0.3f};
-    a.window = cases[i].window;
-    a.softcap = cases[i].cap;
+    a.window = attention_cases[i].window;
+    a.softcap = attention_cases[i].cap;
     assert_int_equal(lb__op_attention(&stream, &y, a, NULL), LB_OK);
     char name[64];
-    snprintf(name, sizeof name, "attention.%s", cases[i].name);
+    snprintf(name, sizeof name, "attention.%s", attention_cases[i].name);
     expect(y, name, (lb_tolerance)LB_TOL_ATTENTION);
   }
+}
+
+/* A gradient that starts at zero. */
+static lb_tensor *zeros(const lb_tensor *like) {
+  lb_tensor *t;
+  assert_int_equal(lb__stream_tensor(&t, &stream, LB_DTYPE_F32, like->rank, like->shape, NULL),
+                   LB_OK);
+  lb__tensor_zero(t);
+  return t;
+}
+
+/* Wants a gradient: `gradient` receives it. */
+static void want(lb_tensor *t, lb__gradient *slot, const lb_tensor *gradient) {
+  *slot = (lb__gradient){.memory_ = lb__tensor_data(gradient), .size_bytes = t->size_bytes};
+  t->gradient = slot;
+}
+
+/* Through the tape, from a given gradient of the result. */
+static void test_attention_gradients(void **state) {
+  (void)state;
+  static const char *const names[] = {"q", "k", "v"};
+  lb_tensor t[] = {floats("attention.q", 3, 90, 6, 24), floats("attention.k", 3, 90, 2, 24),
+                   floats("attention.v", 3, 90, 2, 24)};
+  lb_tensor starts = view("attention.starts", LB_DTYPE_I32, 1, 4, 1, 1), *y;
+  lb_tensor dout = floats("attention.dout", 3, 90, 6, 24);
+  for (int i = 0; i < 4; i += 3) { /* plain; both */
+    lb__tape tape;
+    lb__gradient slots[3];
+    lb_tensor *gradients[3], *copy = zeros(&dout);
+    for (int k = 0; k < 3; k++) want(&t[k], &slots[k], gradients[k] = zeros(&t[k]));
+    lb__attention_args a = {.q = &t[0], .k = &t[1], .v = &t[2], .cu_seqlens = &starts};
+    a.scale = 0.3f;
+    a.window = attention_cases[i].window;
+    a.softcap = attention_cases[i].cap;
+    lb__tape_begin(&tape, &stream);
+    assert_int_equal(lb__op_attention(&stream, &y, a, NULL), LB_OK);
+    memcpy(lb__tensor_data(copy), lb__tensor_data(&dout), dout.size_bytes);
+    y->gradient->memory_ = lb__tensor_data(copy);
+    assert_int_equal(lb__tape_backward(&stream, NULL), LB_OK);
+    for (int k = 0; k < 3; k++) {
+      char name[64];
+      snprintf(name, sizeof name, "attention.%s.d%s", attention_cases[i].name, names[k]);
+      expect(gradients[k], name, (lb_tolerance)LB_TOL_ATTENTION_BWD);
+    }
+  }
+}
+
+static void test_relation(void **state) {
+  (void)state;
+  lb_tensor x = floats("relation.x", 2, 90, 48, 1),
+            target = floats("relation.target", 2, 90, 72, 1);
+  lb_tensor starts = view("attention.starts", LB_DTYPE_I32, 1, 4, 1, 1), *dx = zeros(&x);
+  lb__gradient slot;
+  lb__tape tape;
+  double sum = 0.0, wanted = 0.0;
+  want(&x, &slot, dx);
+  lb__tape_begin(&tape, &stream);
+  assert_int_equal(lb__op_relation(&stream, &sum, &x, &target, &starts, 4, 0.25, NULL), LB_OK);
+  assert_int_equal(lb__tape_backward(&stream, NULL), LB_OK);
+  expect(dx, "relation.dx", (lb_tolerance)LB_TOL_RELATION);
+  const array *losses = find("relation.losses");
+  for (int64_t n = 0; n < losses->n; n++) wanted += (double)((const float *)losses->data)[n];
+  assert_true(fabs(sum - wanted) <= 1e-6 * wanted);
 }
 
 static void test_logits_stats(void **state) {
@@ -286,7 +351,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_norms),        cmocka_unit_test(test_activations),
       cmocka_unit_test(test_rope),         cmocka_unit_test(test_attention),
-      cmocka_unit_test(test_logits_stats), cmocka_unit_test(test_blocks),
+      cmocka_unit_test(test_logits_stats), cmocka_unit_test(test_attention_gradients),
+      cmocka_unit_test(test_relation),     cmocka_unit_test(test_blocks),
       cmocka_unit_test(test_quantise),     cmocka_unit_test(test_rounding_to_16_bits),
       cmocka_unit_test(test_every_half),   cmocka_unit_test(test_f8),
   };

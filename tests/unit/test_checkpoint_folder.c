@@ -94,6 +94,7 @@ static int begin(void **state) {
 
 static int end(void **state) {
   (void)state;
+  lb__io_set(NULL); /* also when a test failed in the middle */
   lb_log_set(NULL, NULL);
   scratch_remove(top);
   return 0;

@@ -274,6 +274,34 @@ static void test_double(void **state) {
   stream.real = LB_DTYPE_F32;
 }
 
+/* The terms of a divergence: tests/unit/test_fused_head.c. */
+static void test_losses(void **state) {
+  (void)state;
+  double sum = 3.0;
+  lb_tensor *x = f32(2, 4, 8, 1), *y = f32(2, 4, 7, 1), *vector = f32(1, 8, 1, 1), *ids = i32(4);
+  REFUSES(LB_E_SHAPE, "mse: x [4,8] F32 and target [4,7] F32: want the same shape",
+          lb__op_mse(&stream, &sum, x, y, 1.0, &err));
+  REFUSES(LB_E_SHAPE, "mse: x [8] F32", lb__op_mse(&stream, &sum, vector, vector, 1.0, &err));
+  REFUSES(LB_E_DTYPE, "mse: target", lb__op_mse(&stream, &sum, x, ids, 1.0, &err));
+  assert_true(sum == 3.0);
+  lb_tensor *losses = make(LB_DTYPE_F64, 2, 0, 4, 1), *three = i32(3);
+  lb__divergence_args good = {.student = x, .teacher = y, .losses = losses, .vocab = 7}, a = good;
+  assert_int_equal(lb__op_divergence(&stream, &a, &err), LB_OK);
+#define REFUSES_DIVERGENCE(status, text, change)                                                   \
+  a = good, a.change;                                                                              \
+  REFUSES(status, text, lb__op_divergence(&stream, &a, &err))
+  REFUSES_DIVERGENCE(LB_E_ARG, "teacher [4,7] F32: the common vocabulary is 8, want 1 to 7",
+                     vocab = 8);
+  REFUSES_DIVERGENCE(LB_E_SHAPE, "want the same rows", teacher = f32(2, 3, 8, 1));
+  REFUSES_DIVERGENCE(LB_E_DTYPE, "divergence: student", student = ids);
+  REFUSES_DIVERGENCE(LB_E_SHAPE, "want one for each row", targets = three);
+  REFUSES_DIVERGENCE(LB_E_DTYPE, "divergence: weights", weights = ids);
+  REFUSES_DIVERGENCE(LB_E_DTYPE, "divergence: losses", losses = y);
+  REFUSES_DIVERGENCE(LB_E_SHAPE, "losses [0,4] F64: want [1,4]", n_terms = 1);
+  REFUSES_DIVERGENCE(LB_E_SHAPE, "facts [4,2] F64: want [4,6]",
+                     facts = make(LB_DTYPE_F64, 2, 4, 2, 1));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_linear),
@@ -287,6 +315,7 @@ int main(void) {
       cmocka_unit_test(test_elementwise),
       cmocka_unit_test(test_cast_and_transpose),
       cmocka_unit_test(test_optimizer),
+      cmocka_unit_test(test_losses),
       cmocka_unit_test(test_scratch_is_given_back),
       cmocka_unit_test(test_double),
   };

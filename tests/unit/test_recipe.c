@@ -511,6 +511,8 @@ static void test_unknown_keys(void **state) {
   assert_null(strstr(err.message, "did you mean"));
   refused("train: {bf16: true}\n", "unknown key 'train.bf16'; write precision: bf16");
   refused("load_best_model_at_end: true\n", "leave it out");
+  refused("type: logit\n", "found 'logit'; did you mean 'logits'?");
+  refused("scheduler: cosin\n", "did you mean 'cosine'?");
   refused("train: {train.lr: 1}\n", "did you mean 'train.learning_rate'?");
 }
 

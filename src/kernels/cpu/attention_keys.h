@@ -36,9 +36,9 @@ static inline int64_t lb__first_visible_key(const lb__attention_args *a, int64_t
   return a->window > 0 && position >= a->window ? position - a->window + 1 : 0;
 }
 
-/* What dropout multiplies the weight of key j by; `row` is query row * H + head. */
-static inline double lb__attention_dropout(const lb__attention_args *a, int64_t row, int64_t j) {
-  return lb__dropout_factor(&a->dropout, (uint64_t)row << 24 | (uint64_t)j);
+/* The draw for the weight of key j; `row` is query row * H + head. */
+static inline uint64_t lb__attention_draw(int64_t row, int64_t j) {
+  return ((uint64_t)row << 24) + (uint64_t)j;
 }
 
 /* The forward that a backward belongs to. */

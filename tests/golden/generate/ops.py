@@ -61,21 +61,30 @@ def rope():
     put("rope.out", y[0].transpose(0, 1).contiguous().numpy())
 
 
+STARTS = [0, 5, 6, 90]  # documents of attention and relations
+MASKS = [("plain", 0, 0), ("window", 7, 0), ("softcap", 0, 3.0), ("both", 40, 2.0)]
+
+
+def attend(q, k, v, window, cap):
+    """Causal attention of packed documents, written out: [N, H, D] and [N, G, D]."""
+    out = []
+    for a, b in zip(STARTS, STARTS[1:]):
+        kk, vv = (t[a:b].repeat_interleave(q.shape[1] // k.shape[1], 1).transpose(0, 1) for t in (k, v))
+        s = q[a:b].transpose(0, 1) @ kk.transpose(1, 2) * 0.3
+        s = cap * torch.tanh(s / cap) if cap else s
+        i, j = torch.arange(b - a)[:, None], torch.arange(b - a)[None]
+        visible = (j <= i) & ((i - j < window) if window else True)
+        out.append((s.masked_fill(~visible, -torch.inf).softmax(-1) @ vv).transpose(0, 1))
+    return torch.cat(out)
+
+
 def attention():
-    starts, H, G, D = [0, 5, 6, 90], 6, 2, 24
-    N = starts[-1]
+    H, G, D = 6, 2, 24
+    N = STARTS[-1]
     q, k, v = put("attention.q", normal(N, H, D)), put("attention.k", normal(N, G, D)), put("attention.v", normal(N, G, D))
-    put("attention.starts", np.array(starts, np.int32))
-    for name, window, cap in [("plain", 0, 0), ("window", 7, 0), ("softcap", 0, 3.0), ("both", 40, 2.0)]:
-        out = torch.zeros(N, H, D, dtype=torch.float64)
-        for a, b in zip(starts, starts[1:]):
-            kk, vv = (t[a:b].repeat_interleave(H // G, 1).transpose(0, 1) for t in (k, v))
-            s = q[a:b].transpose(0, 1) @ kk.transpose(1, 2) * 0.3
-            s = cap * torch.tanh(s / cap) if cap else s
-            i, j = torch.arange(b - a)[:, None], torch.arange(b - a)[None]
-            visible = (j <= i) & ((i - j < window) if window else True)
-            out[a:b] = (s.masked_fill(~visible, -torch.inf).softmax(-1) @ vv).transpose(0, 1)
-        expect("attention." + name, out)
+    put("attention.starts", np.array(STARTS, np.int32))
+    for name, window, cap in MASKS:
+        expect("attention." + name, attend(q, k, v, window, cap))
     y = F.scaled_dot_product_attention(q[6:].transpose(0, 1)[None], k[6:].transpose(0, 1)[None], v[6:].transpose(0, 1)[None],
                                        is_causal=True, enable_gqa=True, scale=0.3)
     last = dict(arrays)["attention.plain"][6:]
@@ -136,7 +145,37 @@ def halves():
     put("f8.e5m2", every.view(torch.float8_e5m2).float().numpy())
 
 
-for make in [norms, activations, rope, attention, logits, blocks, quantise, halves]:
+def attention_gradients():
+    """By autograd, of the inputs of attention()."""
+    q, k, v = (torch.from_numpy(dict(arrays)["attention." + n].astype(np.float64)).requires_grad_() for n in "qkv")
+    dout = put("attention.dout", normal(*q.shape))
+    for name, window, cap in [MASKS[0], MASKS[3]]:
+        gradients = torch.autograd.grad(attend(q, k, v, window, cap), (q, k, v), dout)
+        for n, g in zip("qkv", gradients):
+            expect(f"attention.{name}.d{n}", g)
+
+
+def relations():
+    """MiniLMv2 (arXiv:2012.15828), causal: softmax of X X^T / sqrt(d) of each head, KL(target || x)."""
+    heads, N = 4, STARTS[-1]
+    x, target = put("relation.x", normal(N, 48)).requires_grad_(), put("relation.target", normal(N, 72))
+
+    def log_relation(t, a, b):
+        t = t[a:b].reshape(b - a, heads, -1).transpose(0, 1)
+        s = t @ t.transpose(1, 2) / t.shape[-1] ** 0.5
+        return s.masked_fill(torch.ones(b - a, b - a).triu(1).bool(), -torch.inf).log_softmax(-1)
+
+    losses = []
+    for a, b in zip(STARTS, STARTS[1:]):
+        log_x, log_target = log_relation(x, a, b), log_relation(target, a, b)
+        kl = log_target.exp() * (log_target - log_x).masked_fill(torch.ones(b - a, b - a).triu(1).bool(), 0)
+        losses.append(kl.sum(-1).mean(0))
+    losses = torch.cat(losses)
+    expect("relation.losses", losses.detach())
+    expect("relation.dx", torch.autograd.grad(losses.sum() * 0.25, x)[0])
+
+
+for make in [norms, activations, rope, attention, logits, blocks, quantise, halves, attention_gradients, relations]:
     make()
 OUT.parent.mkdir(exist_ok=True)
 with open(OUT, "wb") as f:

@@ -43,7 +43,7 @@ def left_out(name, what, module):
 def distill(limbeck, data, run, out):
     teacher, student, documents, kind, dtype, gguf = run
     at = lambda name: os.path.join(data, "train", name)
-    keys = dict(teacher=at(teacher), student=at(student), train=at(documents), type=kind, save_dtype=dtype,
+    keys = dict(teacher=at(teacher), student=at(student), train_file=at(documents), type=kind, save_dtype=dtype,
                 output_dir=out, max_steps=STEPS, save_steps=SAVE_STEPS, logging_steps=1, warmup_steps=2,
                 learning_rate=3e-3, max_length=32, precision="f32")
     if gguf:

@@ -30,7 +30,7 @@ static void attend(const lb__attention_args *a, const lb__document *d, int64_t q
   for (int64_t j = first; j <= last; j++) {
     double weight = exp(scores[j] - largest);
     total += weight;
-    weight *= lb__attention_dropout(a, n * H + h, j);
+    weight *= lb__dropout_factor(&a->dropout, lb__attention_draw(n * H + h, j));
     int64_t value = lb__ref_head_at(a->v, lb__key_row(d, j), g);
     for (int64_t c = 0; c < D; c++) sum[c] += weight * lb__ref_get(a->v, value + c);
   }

@@ -34,7 +34,7 @@ static void query_gradient(const job *j, const lb__document *d, int64_t q, int64
     int64_t key = lb__ref_head_at(b->k, lb__key_row(d, i), g);
     double score = lb__ref_score(&j->forward, query, key);
     double p = exp(score - lb__ref_get(b->logsumexp, n * H + h));
-    double kept = lb__attention_dropout(&j->forward, n * H + h, i);
+    double kept = lb__dropout_factor(&b->dropout, lb__attention_draw(n * H + h, i));
     double dscore = p * (kept * lb__ref_dot(b->dout, query, b->v, key, D) - out_dout);
     if (cap > 0.0) dscore *= 1.0 - (score / cap) * (score / cap);
     add_row(b->dv, key, kept * p, b->dout, query, D);

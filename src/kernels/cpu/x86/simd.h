@@ -154,6 +154,15 @@ LB__INLINE __m256 fold_max(vec x) {
   return _mm256_max_ps(_mm512_castps512_ps256(x), upper_half(x));
 }
 
+/* The 64-bit product of each lane and m, unsigned, in two halves. */
+LB__INLINE void i_product(veci *high, veci *low, veci a, uint32_t m) {
+  veci factor = _mm512_set1_epi64((int64_t)m);
+  veci even = _mm512_mul_epu32(a, factor);
+  veci odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), factor);
+  *high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+  *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+}
+
 #else
 
 #define LB__ISA(name) name##_avx2
@@ -276,6 +285,13 @@ LB__INLINE veci i_load_u16(const uint8_t *p) {
 }
 LB__INLINE vec v_load_half(const uint8_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+LB__INLINE void i_product(veci *high, veci *low, veci a, uint32_t m) {
+  veci factor = _mm256_set1_epi64x((int64_t)m);
+  veci even = _mm256_mul_epu32(a, factor);
+  veci odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factor);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
 }
 LB__INLINE __m256 fold_sum(vec x) {
   return x;

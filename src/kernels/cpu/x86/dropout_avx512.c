@@ -1,0 +1,2 @@
+/* dropout_avx512.c - dropout.inc compiled for avx512. */
+#include "dropout.inc"
