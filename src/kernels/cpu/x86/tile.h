@@ -51,6 +51,12 @@ static inline void add_product(float *out, int64_t ldo, const float *a, int64_t 
     product_rows(out + w, ldo, a, lda, step, b + w, ldb, depth, rows, 1);
 }
 
+/* e^x of x <= 0, at least e^-87: nothing beside a sum of 1, and a normal number. Denormal ones (and
+ * e^-inf on the way to 0) cost some hundred cycles each. */
+LB__INLINE vec v_weight(vec x) {
+  return v_exp(v_max(v_set(-87.0f), x)); /* operand order: NaN passes */
+}
+
 /* ---- rows of D numbers, to and from rows of Dp ---- */
 
 static inline void load_row(float *to, const float *row, float factor, int64_t D, int64_t Dp) {
