@@ -3,9 +3,6 @@
 # on from a whole checkpoint, and ends in the bytes of a run that nobody killed. Seeded; a failure
 # repeats with LIMBECK_SEED. Then a second SIGINT, which leaves at once.
 # shellcheck disable=SC1091,SC2034,SC2154  # support.sh sets and reads the variables
-# Killed processes lose nothing that they have written: memory will do, where fsync costs nothing.
-[ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
-. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 . "$LIMBECK_SOURCE_DIR/tests/e2e/support.sh"
 [ -f "$train/gpt2-student/model.safetensors" ] || { echo "no fixtures in $train"; exit 77; }
 kills=50

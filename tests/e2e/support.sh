@@ -1,7 +1,10 @@
-# Read by tests that run `limbeck distill`: after cli/support.sh, `. "$LIMBECK_SOURCE_DIR/tests/e2e/support.sh"`.
+# Read by tests that run `limbeck distill`: `. "$LIMBECK_SOURCE_DIR/tests/e2e/support.sh"`.
 # A tiny job whose every source of state matters: shuffled and packed documents, dropout, a trained
 # projector, warm-up, two micro-batches a step.
-# shellcheck shell=sh disable=SC2034,SC2154
+# shellcheck shell=sh disable=SC1091,SC2034,SC2154
+# Memory will do where there is some: killed processes lose nothing that they have written.
+[ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 train=$LIMBECK_SOURCE_DIR/tests/golden/data/train
 
 # recipe FILE STEPS SAVE_STEPS

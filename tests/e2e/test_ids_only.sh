@@ -2,7 +2,6 @@
 # Documents that are ids already need no tokenizer anywhere: the same student comes out, to the bit,
 # as with one. Text without a tokenizer is refused.
 # shellcheck disable=SC1091,SC2034,SC2154  # support.sh sets and reads the variables
-. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 . "$LIMBECK_SOURCE_DIR/tests/e2e/support.sh"
 [ -f "$train/llama-student/model.safetensors" ] || { echo "no fixtures in $train"; exit 77; }
 

@@ -3,11 +3,10 @@
 # another number of threads. What may not change in between is refused, and a broken checkpoint is
 # passed over with a word.
 # shellcheck disable=SC1091,SC2034,SC2154  # support.sh sets and reads the variables
-. "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 . "$LIMBECK_SOURCE_DIR/tests/e2e/support.sh"
 [ -f "$train/gpt2-student/model.safetensors" ] || { echo "no fixtures in $train"; exit 77; }
 
-recipe "$work/job.yaml" 24 6
+recipe "$work/job.yaml" 24 1
 distil "$work/job.yaml" "$work/unbroken" save_total_limit=0
 exits 0
 unbroken=$(weights "$work/unbroken")
@@ -22,11 +21,20 @@ LIMBECK_THREADS=1 run distill "$work/job.yaml" --no-plan "output_dir=$work/one_t
 exits 0
 same "$work/one_thread" "one thread"
 
-# From each checkpoint of the unbroken run, in a folder of its own.
-for step in 6 12 18; do
-  distil "$work/job.yaml" "$work/from-$step" "resume_from_checkpoint=$work/unbroken/checkpoint-$step"
+# From every step, also in the middle of an epoch: the same weights, and the same line in the log.
+# figures FOLDER STEP: what metrics.jsonl says of later steps, without the speed
+figures() { sed 's/, "tokens_per_second": [^,}]*//' "$1/metrics.jsonl" | awk -F '[:,]' -v s="$2" '$2 > s'; }
+step=1
+while [ "$step" -lt 24 ]; do
+  distil "$work/job.yaml" "$work/from" "resume_from_checkpoint=$work/unbroken/checkpoint-$step"
   exits 0
-  same "$work/from-$step" "resumed from step $step"
+  same "$work/from" "resumed from step $step"
+  checks=$((checks + 1))
+  [ "$(figures "$work/from" "$step" | wc -l)" -eq $((24 - step)) ] || fail "metrics.jsonl lacks steps"
+  [ "$(figures "$work/from" "$step")" = "$(figures "$work/unbroken" "$step")" ] ||
+    fail "resumed from step $step: other figures than the unbroken run's"
+  rm -rf "$work/from"
+  step=$((step + 1))
 done
 
 # The newest one has lost a bit: the one before it is taken, and that is said.

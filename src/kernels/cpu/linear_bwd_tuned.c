@@ -9,11 +9,9 @@
 
 #include "base/threads.h"
 #include "blocks.h"
+#include "tiles.h"
 #include "tensor/tensor_data.h"
 
-/* Large enough that oneDNN's packing does not show (measured: src/kernels/README.md), small enough
- * that several threads find work; columns are a multiple of its register tile. */
-enum { TILE_ROWS = 256, TILE_COLUMNS = 384, LEAST_ROWS = 64, LEAST_COLUMNS = 96, WISHED_TILES = 8 };
 enum { PANEL_ROWS = 512 };
 
 static lb__gemm_add_fn *gemm, *gemm_bf16;
@@ -29,38 +27,6 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-/* ---- tiles ---- */
-
-typedef struct tiles {
-  int64_t rows, columns, row_step, column_step, n_across, n;
-} tiles;
-
-static void count_tiles(tiles *t) {
-  t->n_across = (t->columns + t->column_step - 1) / t->column_step;
-  t->n = t->n_across * ((t->rows + t->row_step - 1) / t->row_step);
-}
-
-/* At least two, unless there is one element: alone, oneDNN would take all threads, and its sums
- * could depend on their number. */
-static tiles cut(int64_t rows, int64_t columns) {
-  tiles t = {.rows = rows, .columns = columns, .row_step = TILE_ROWS, .column_step = TILE_COLUMNS};
-  count_tiles(&t);
-  if (t.n == 0) return t;
-  while (t.n < WISHED_TILES && t.row_step > LEAST_ROWS) {
-    t.row_step /= 2;
-    count_tiles(&t);
-  }
-  while (t.n < WISHED_TILES && t.column_step > LEAST_COLUMNS) {
-    t.column_step /= 2;
-    count_tiles(&t);
-  }
-  if (t.n > 1) return t;
-  t.row_step = rows > 1 ? (rows + 1) / 2 : 1;
-  t.column_step = rows > 1 || columns < 2 ? columns : (columns + 1) / 2;
-  count_tiles(&t);
-  return t;
-}
-
 /* ---- one product ---- */
 
 typedef struct job {
@@ -71,7 +37,7 @@ typedef struct job {
    * rows first_row .. */
   const void *dout, *x, *panel;
   int64_t first_row, panel_rows;
-  tiles tiles;
+  lb__tiles tiles;
   /* workspace */
   lb_status *failed; /* [tiles] */
   void *rounded_dout, *rounded_x, *decoded;
@@ -82,7 +48,7 @@ static const char *at(const job *j, const void *matrix, int64_t element) {
   return (const char *)matrix + (size_t)element * (j->bf16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* One element: a product of this shape has no second tile (see cut). */
+/* One element: a product of this shape has no second tile (see tiles.h). */
 static void add_element(const job *j, const lb__gemm_add *g) {
   double sum = 0.0;
   lb__row_to_f32_fn *load = lb__ref_row_to_f32(j->bf16 ? LB_DTYPE_BF16 : LB_DTYPE_F32);
@@ -174,7 +140,7 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end) {
 }
 
 static lb_status add_dx(job *j) {
-  j->tiles = cut(j->N, j->I);
+  j->tiles = lb__cut_tiles(j->N, j->I);
   bool decode = needs_decoding(j);
   int64_t step = decode ? PANEL_ROWS : j->O;
   lb_status st = LB_OK;
@@ -225,7 +191,7 @@ static size_t lay_out(job *j, void *workspace) {
   parts p = {.base = workspace};
   bool decode = a->dx != NULL && needs_decoding(j);
   size_t half = sizeof(uint16_t);
-  int64_t dx = cut(j->N, j->I).n, dweight = cut(j->O, j->I).n;
+  int64_t dx = lb__cut_tiles(j->N, j->I).n, dweight = lb__cut_tiles(j->O, j->I).n;
   j->failed = take(&p, true, dx > dweight ? dx : dweight, sizeof(lb_status));
   j->rounded_dout = take(&p, j->bf16, j->N * j->O, half);
   j->rounded_x = take(&p, j->bf16 && a->dweight != NULL, j->N * j->I, half);
@@ -279,6 +245,6 @@ lb_status lb__tuned_linear_bwd(const lb__linear_bwd_args *args, void *workspace)
   lb_status st = args->dx != NULL ? add_dx(&j) : LB_OK;
   if (st != LB_OK || args->dweight == NULL) return st;
   if (j.bf16) j.x = rounded(j.rounded_x, args->x);
-  j.tiles = cut(j.O, j.I);
+  j.tiles = lb__cut_tiles(j.O, j.I);
   return run_tiles(&j, dweight_tiles);
 }

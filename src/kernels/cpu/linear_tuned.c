@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "blocks.h"
 #include "halves.h"
+#include "tiles.h"
 #include "tensor/tensor_data.h"
 
 /* Up to this many tokens dot products win (measured: src/kernels/README.md). */
@@ -126,9 +127,18 @@ static bool needs_decoding(const job *j) {
   return j->args->weight->dtype != computes || (uintptr_t)j->weight % size != 0;
 }
 
-/* Chooses panel_rows and tokens_step so that a panel fits and there are at least two tasks: alone,
- * oneDNN would take all threads, and its sums could depend on their number. */
+/* Chooses panel_rows and tokens_step: tiles of the result, where weights are used in place; else so
+ * that a decoded panel fits. At least two tasks: alone, oneDNN would take all threads, and its sums
+ * could depend on their number. */
 static void cut(job *j) {
+  if (!needs_decoding(j)) {
+    lb__tiles t = lb__cut_tiles(j->N, j->O);
+    j->panel_rows = t.column_step;
+    j->n_panels = t.n_across;
+    j->tokens_step = t.row_step;
+    j->n_token_blocks = t.n / t.n_across;
+    return;
+  }
   int64_t rows = PANEL_BYTES / (j->I * (int64_t)sizeof(float)) / ROWS_STEP * ROWS_STEP;
   if (rows < ROWS_STEP) rows = ROWS_STEP;
   while (rows > ROWS_STEP && j->O / rows < 8) rows -= ROWS_STEP;
