@@ -200,6 +200,7 @@ static lb_status train(run *u) {
   char *identity = lb__run_identity(&u->setup);
   if (identity == NULL) return lb__fail_nomem(u->err, "the run's identity");
   lb__trainer_options options = trainer_options(u, identity);
+  lb__setup_phase(&u->setup, "training", 0, 0);
   lb_status st = lb__trainer_new(&trainer, &objective, parameters, n, u->setup.loader,
                                  &u->listeners, &options, u->err);
   if (st == LB_OK) st = lb__trainer_run(&result, trainer, u->err);
