@@ -9,17 +9,47 @@
 #include "distill/plan_memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static lb_recipe *make_recipe(const char *model, const char *data, const char *checkpointing) {
+/* ---- counting ---- */
+
+static long n_allocations;
+
+static void *count_alloc(void *ctx, size_t size) {
+  (void)ctx;
+  n_allocations++;
+  return malloc(size);
+}
+static void *count_resize(void *ctx, void *p, size_t old_size, size_t new_size) {
+  (void)ctx, (void)old_size;
+  n_allocations++;
+  return realloc(p, new_size);
+}
+static void count_release(void *ctx, void *p) {
+  (void)ctx;
+  free(p);
+}
+
+/* ---- runs ---- */
+
+static lb_recipe *make_recipe(const char *model, const char *data, const char *kind,
+                              const char *checkpointing) {
   char teacher[512], student[512], train[512];
   lb_error err;
   lb_recipe *r;
   snprintf(teacher, sizeof teacher, "teacher=%s", model);
   snprintf(student, sizeof student, "student=%s", model);
   snprintf(train, sizeof train, "data.train=%s", data);
-  const char *overrides[] = {teacher,       student,         train,
-                             checkpointing, "max_length=64", "per_device_train_batch_size=8"};
+  const char *overrides[] = {teacher,
+                             student,
+                             train,
+                             kind,
+                             checkpointing,
+                             "max_length=64",
+                             "shuffle=false",
+                             "dropout=config",
+                             "per_device_train_batch_size=8"};
   if (lb_recipe_load(&r, NULL, overrides, sizeof overrides / sizeof *overrides, &err) != LB_OK)
     fail_msg("%s", err.message);
   return r;
@@ -32,31 +62,54 @@ static uint64_t line(const lb_plan *p, const char *what) {
   return 0;
 }
 
-static void check(const char *model, const char *data, const char *checkpointing) {
-  lb_recipe *r = make_recipe(model, data, checkpointing);
+/* What a step of a run held in the student's arena, and how often a later one allocates. */
+static void run_steps(lb_plan *plan, double *held, long *allocations, lb_recipe *r) {
   lb__setup s;
   lb__method *m;
-  lb_plan plan;
   lb_error err;
   lb__optimizer_batch batch;
   lb__setup_options how = {.real = LB_DTYPE_F32};
   if (lb__setup_open(&s, r, NULL, &how, &err) != LB_OK) fail_msg("%s", err.message);
-  lb__plan_fill(&plan, &s);
-  assert_int_equal(lb__method_new(&m, r, s.student, s.teacher, s.vocab, LB_DTYPE_F32, &err), LB_OK);
-  assert_int_equal(lb__loader_next(s.loader, &batch, &err), LB_OK);
+  lb__plan_fill(plan, &s);
+  if (lb__method_new(&m, r, s.student, s.teacher, s.vocab, LB_DTYPE_F32, &err) != LB_OK)
+    fail_msg("%s", err.message);
   lb__objective o = lb__method_objective(m);
-  lb__loss_sums sums = {0};
-  lb__step_context step = {.n_tokens = batch.n_tokens, .n_trained = batch.n_trained};
-  if (o.run(o.ctx, &batch.micro[0], &step, &sums, &err) != LB_OK) fail_msg("%s", err.message);
+  for (int i = 0; i < 4; i++) {
+    if (i == 3) n_allocations = 0;
+    assert_int_equal(lb__loader_next(s.loader, &batch, &err), LB_OK);
+    lb__loss_sums sums = {0};
+    lb__step_context step = {.step = i, .n_tokens = batch.n_tokens, .n_trained = batch.n_trained};
+    if (o.run(o.ctx, &batch.micro[0], &step, &sums, &err) != LB_OK) fail_msg("%s", err.message);
+    if (i == 0) *held = (double)lb__method_stream(m)->arena.high_water;
+  }
+  *allocations = n_allocations;
+  lb__method_free(m);
+  lb__setup_close(&s);
+}
+
+static void check_plan(const char *model, const char *data, const char *checkpointing) {
+  lb_recipe *r = make_recipe(model, data, "type=logits", checkpointing);
+  lb_plan plan;
+  double held;
+  long allocations;
+  run_steps(&plan, &held, &allocations, r);
   double planned =
       (double)(line(&plan, "student: activations") + line(&plan, "heads: a chunk of logits"));
-  double held = (double)lb__method_stream(m)->arena.high_water;
   print_message("           %s: planned %.0f kB, held %.0f kB\n", checkpointing, planned / 1e3,
                 held / 1e3);
   if (held > planned || held < 0.6 * planned)
     fail_msg("%s: a step held %.0f bytes, the plan said %.0f", model, held, planned);
-  lb__method_free(m);
-  lb__setup_close(&s);
+  assert_int_equal(allocations, 0);
+  lb_recipe_free(r);
+}
+
+static void check_steady(const char *model, const char *data, const char *kind) {
+  lb_recipe *r = make_recipe(model, data, kind, "gradient_checkpointing=false");
+  lb_plan plan;
+  double held;
+  long allocations;
+  run_steps(&plan, &held, &allocations, r);
+  if (allocations != 0) fail_msg("%s, %s: a step allocates %ld times", model, kind, allocations);
   lb_recipe_free(r);
 }
 
@@ -73,12 +126,16 @@ static void test_model(void **state) {
   for (int i = 0; i < 16; i++) fputs(row, f);
   fclose(f);
   golden_model_load(&m, *state);
-  check(m.folder, data, "gradient_checkpointing=false");
-  check(m.folder, data, "gradient_checkpointing=true");
+  check_plan(m.folder, data, "gradient_checkpointing=false");
+  check_plan(m.folder, data, "gradient_checkpointing=true");
+  check_steady(m.folder, data, "type=hidden");
+  check_steady(m.folder, data, "type=attention");
   golden_model_unload(&m);
   scratch_remove(scratch);
 }
 
 int main(void) {
+  static const lb_allocator counting = {count_alloc, count_resize, count_release, NULL};
+  lb_allocator_set(&counting);
   return golden_run_models("plan", test_model);
 }
