@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-int64_t lb__clock_ns(void); /* nanoseconds since some fixed moment; never goes back */
+int64_t lb__clock_ns(void);  /* nanoseconds since some fixed moment; never goes back */
 double lb__clock_unix(void); /* seconds since 1970, by the wall clock: for stamps in logs */
 
 #endif

@@ -70,7 +70,8 @@ char *lb__path_join(const char *folder, const char *name) {
 
 char *lb__temporary_path(const char *name) {
   const char *folder = getenv("TMPDIR");
-  if (folder == NULL || folder[0] == '\0') folder = "/tmp";
+  if (folder == NULL || folder[0] == '\0')
+    folder = "/var/tmp"; /* a disk, where /tmp may be memory */
   return lb__format("%s/%s-%ld.tmp", folder, name, (long)getpid());
 }
 

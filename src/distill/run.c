@@ -267,8 +267,8 @@ static lb_status save_recipe(run *u) {
 
 static lb_status run_all(run *u) {
   lb_status st = claim_output(u);
-  if (st == LB_OK) st = save_recipe(u);
   if (st == LB_OK) st = open_everything(u);
+  if (st == LB_OK) st = save_recipe(u);
   if (st == LB_OK) st = measure_before(u);
   if (st == LB_OK) st = add_listeners(u);
   if (st == LB_OK) st = train(u);

@@ -157,6 +157,7 @@ static lb_status open_corpora(lb__setup *s, const lb__setup_options *how, lb_err
   if (r->data.eval.n > 0) {
     o = corpus_options(s, &r->data.eval);
     o.max_documents = how->max_documents;
+    o.cache_path = how->token_file; /* the other one's name is free again: it is mapped */
     return lb__corpus_open(&s->held_out, &o, err);
   }
   if (r->data.eval_fraction > 0.0)

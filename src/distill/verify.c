@@ -340,6 +340,10 @@ static lb_status check_grouping(bench *b) {
 static lb_status check_labels(bench *b) {
   const lb__corpus *c = b->setup->corpus;
   int64_t n = lb__corpus_n_documents(c), wrong = 0, trained = 0, first = -1;
+  if (lb__corpus_get_facts(c)->format == LB__DATA_TOKENS) {
+    skip(b, "the data bring their own labels");
+    return LB_OK;
+  }
   for (int64_t k = 0; k < n; k++) {
     lb__document_view d = lb__corpus_document(c, k);
     for (int64_t i = 0; i < d.n; i++) {

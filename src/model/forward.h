@@ -43,7 +43,8 @@ typedef struct lb__pass_options {
                                   Layers whose attention is tapped are kept whole */
 } lb__pass_options;
 /* As lb__model_hidden. While the stream records and the model is trainable, the pass can be walked
- * backwards; with gradient_checkpointing, batch and options must be there until then. @error also LB_E_ARG when a tap names a layer that is not there */
+ * backwards; with gradient_checkpointing, batch and options must be there until then.
+ * @error also LB_E_ARG when a tap names a layer that is not there */
 lb_status lb__model_pass(lb_tensor **hidden, lb_model *model, lb__stream *s, const lb__batch *batch,
                          const lb__pass_options *options, lb_error *err);
 /* The head's weight: lm_head, or the embedding it is tied to. Borrowed. */

@@ -19,7 +19,8 @@ static void test_memory(void **state) {
 static void test_disk(void **state) {
   (void)state;
   assert_true(lb__system_disk_available("/") > 0);
-  uint64_t here = lb__system_disk_available("."), deep = lb__system_disk_available("no/such/folder");
+  uint64_t here = lb__system_disk_available("."),
+           deep = lb__system_disk_available("no/such/folder");
   assert_true(here > 0 && deep > 0);
   assert_true(lb__system_disk_available("/no/such/folder/at/all") > 0);
   assert_true(lb__system_disk_available("") > 0);
