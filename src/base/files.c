@@ -354,6 +354,13 @@ void lb__reader_close(lb__reader *r) {
   *r = (lb__reader){.fd = -1};
 }
 
+void lb__mapped_forget(const void *bytes, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGE_SIZE), begin = (uintptr_t)bytes;
+  uintptr_t end = (begin + size) / page * page; /* pages that lie wholly inside */
+  begin = (begin + page - 1) / page * page;
+  if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 void lb__file_unmap(lb__mapping *m) {
   if (m->bytes != NULL) munmap((void *)(uintptr_t)m->bytes, m->size);
   *m = (lb__mapping){0};

@@ -62,6 +62,9 @@ typedef struct lb__mapping {
 } lb__mapping;
 /* Maps a regular file read-only. */
 lb_status lb__file_map(lb__mapping *out, const char *path, lb_error *err);
+/* What was read of a mapped file between these bytes is not needed soon: its memory is given back,
+ * and the next look reads it again. Only ever for bytes of a mapping. */
+void lb__mapped_forget(const void *bytes, size_t size);
 void lb__file_unmap(lb__mapping *m); /* accepts a zeroed one */
 
 /* A regular file from front to back, in pieces of the caller's size. */

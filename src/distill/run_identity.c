@@ -47,7 +47,12 @@ char *lb__run_identity(const lb__setup *s) {
   lb__buf b;
   lb__buf_init(&b, TEXT_MAX);
   add_model(&b, "student", s->student);
-  if (s->teacher != NULL) add_model(&b, "teacher", lb__teacher_model(s->teacher));
+  if (s->teacher != NULL) {
+    const lb_model *teacher = lb__teacher_model(s->teacher);
+    add_model(&b, "teacher", teacher);
+    lb__buf_printf(&b, "teacher's weights=%016llx\n",
+                   (unsigned long long)lb__model_fingerprint(teacher));
+  }
   lb__buf_printf(&b, "data=%016llx\nvocabulary=%lld\n",
                  (unsigned long long)lb__corpus_get_facts(s->corpus)->hash, (long long)s->vocab);
   for (size_t i = 0; lb__recipe_row_at(i) != NULL; i++) {

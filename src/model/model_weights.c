@@ -148,6 +148,8 @@ static lb_status load_weight(lb_model *m, const char *prefix, lb__weight w, int6
   if (st == LB_OK && (!lb__weight_is_matrix(w) || slot->dtype == LB_DTYPE_F64))
     st = make_f32(slot, err);
   if (st != LB_OK) return st;
+  if (place.transpose || place.unpermute) /* copied */
+    lb__mapped_forget(place.stored->bytes, place.stored->size);
   m->info.n_parameters += lb__tensor_elements(slot);
   m->info.weight_bytes += place.stored->size;
   return LB_OK;

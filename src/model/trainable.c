@@ -9,6 +9,8 @@
 
 #include "model_internal.h"
 
+#include "base/map.h"
+
 enum { ALIGNMENT = 16 /* elements between parameters: 64 bytes of float */ };
 
 struct lb__trainable {
@@ -129,6 +131,7 @@ static lb_status take_weight(void *ctx, lb_model *m, lb__weight w, int64_t layer
   lb_status st = lb__op_cast(&value, slot, err);
   if (st != LB_OK) return st;
   at->next += padded(lb__tensor_elements(slot));
+  lb__tensor_forget_pages(slot);
   lb__tensor_deinit(slot);
   *slot = value;
   lb__tensor_bind_gradient(slot, &t->slots[t->n_slots++], &gradient);
@@ -249,4 +252,19 @@ lb_status lb__model_load_parameters(lb_model *m, const char *folder, lb_error *e
   if (st == LB_OK) st = each_weight(m, copy_weight, from, err);
   lb_model_free(from);
   return st;
+}
+
+uint64_t lb__model_fingerprint(const lb_model *m) {
+  enum { SAMPLE = 256 };
+  uint64_t key[2] = {0x6c696d6265636b31, 0x66696e6765727072}; /* any, but always the same */
+  for (size_t i = 0; i < lb__checkpoint_count(m->checkpoint); i++) {
+    const lb__stored_tensor *t = lb__checkpoint_tensor(m->checkpoint, i);
+    size_t size = t->size < SAMPLE ? t->size : SAMPLE;
+    key[0] = lb__hash_sip13(t->name, strlen(t->name), key);
+    key[1] ^= (uint64_t)t->size;
+    if (size == 0) continue;
+    key[0] = lb__hash_sip13(t->bytes, size, key);
+    key[1] = lb__hash_sip13(t->bytes + t->size - size, size, key);
+  }
+  return key[0] ^ key[1];
 }

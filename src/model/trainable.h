@@ -32,6 +32,9 @@ void lb__model_zero_gradients(lb_model *m);
 lb_status lb__model_save_folder(lb_model *m, const char *folder, lb_dtype dtype, lb_error *err);
 /* The number format the student came in: BF16 or F16 when most of its matrices are, else F32. */
 lb_dtype lb__model_source_dtype(const lb_model *m);
+/* A number that another model of the same shape does not share: of every stored tensor's name, size
+ * and some of its bytes. Same on every machine. */
+uint64_t lb__model_fingerprint(const lb_model *m);
 /* Reads the weights of such a folder back into an open trainable model (resume).
  * @error LB_E_SHAPE, LB_E_FORMAT when it is another model */
 lb_status lb__model_load_parameters(lb_model *m, const char *folder, lb_error *err);

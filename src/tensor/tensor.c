@@ -3,6 +3,7 @@
 #include "tensor_data.h"
 
 #include "base/fail.h"
+#include "base/files.h"
 
 #include <stdio.h>
 
@@ -139,6 +140,10 @@ lb_tensor lb__tensor_gradient(const lb_tensor *t) {
 
 void lb__tensor_zero(lb_tensor *t) {
   if (t->size_bytes > 0) memset(lb__tensor_data(t), 0, t->size_bytes);
+}
+
+void lb__tensor_forget_pages(const lb_tensor *t) {
+  if (!t->owns_memory_) lb__mapped_forget(t->memory_, t->size_bytes);
 }
 
 int64_t lb__tensor_elements(const lb_tensor *t) {

@@ -69,6 +69,9 @@ void lb__tensor_bind_gradient(lb_tensor *t, lb__gradient *slot, const lb_tensor 
 /* t's gradient as a tensor; t must have one with memory (LB_ASSERT). */
 lb_tensor lb__tensor_gradient(const lb_tensor *t);
 void lb__tensor_zero(lb_tensor *t);
+/* A view of a mapped file has been copied elsewhere: its pages may go. Nothing for other tensors'
+ * own memory. */
+void lb__tensor_forget_pages(const lb_tensor *t);
 
 /* ---- facts ---- */
 int64_t lb__tensor_elements(const lb_tensor *t);
