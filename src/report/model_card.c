@@ -165,8 +165,12 @@ static double positive(double n) {
 
 static void add_figures(lb__buf *b, const lb_distill_result *r) {
   const lb_model_figures *t = &r->teacher, *x = &r->before, *y = &r->after;
-  lb__buf_add_text(b, "\n## Figures\n\nOn held-out documents.\n\n"
-                      "| | teacher | student before | student after |\n|---|---|---|---|\n");
+  lb__buf_printf(b,
+                 "\n## Figures\n\n%s\n\n"
+                 "| | teacher | student before | student after |\n|---|---|---|---|\n",
+                 r->is_measured_on_training_data
+                     ? "On documents that it was trained on: nothing was held out."
+                     : "On held-out documents.");
   add_row(b, "perplexity", SHORT, t->perplexity, x->perplexity, y->perplexity);
   add_row(b, "KL from the teacher, nats per token", SHORT, t->kl_to_teacher, x->kl_to_teacher,
           y->kl_to_teacher);

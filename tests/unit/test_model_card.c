@@ -102,6 +102,20 @@ static void test_whole_card(void **state) {
   free(text);
 }
 
+static void test_figures_say_what_they_were_measured_on(void **state) {
+  (void)state;
+  lb__model_card card = make_card();
+  char *text = write_card(&card);
+  expect_part(text, "\n## Figures\n\nOn held-out documents.\n");
+  free(text);
+  card = make_card();
+  result.is_measured_on_training_data = true;
+  text = write_card(&card);
+  expect_part(text, "\n## Figures\n\nOn documents that it was trained on: nothing was held out.\n");
+  free(text);
+  result.is_measured_on_training_data = false;
+}
+
 static void test_what_is_not_known_is_left_out(void **state) {
   (void)state;
   lb__model_card card = make_card();
@@ -232,6 +246,7 @@ static void test_every_call_may_fail(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_whole_card, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_figures_say_what_they_were_measured_on, setup, teardown),
       cmocka_unit_test_setup_teardown(test_what_is_not_known_is_left_out, setup, teardown),
       cmocka_unit_test_setup_teardown(test_hostile_text, setup, teardown),
       cmocka_unit_test_setup_teardown(test_licenses_of_folders, setup, teardown),
