@@ -114,11 +114,12 @@ lb_status lb__finish_gguf(char **path, const lb__setup *s, lb_error *err) {
   if (file == NULL) return lb__fail_nomem(err, "a path");
   lb_status st = lb_convert(r->output_dir, file, &options, err);
   if (st == LB_OK) st = check_saved(s, file, options.dtype, err);
-  if (st == LB_OK)
+  if (st == LB_OK) {
     *path = file;
-  else
-    lb__free(file);
-  return st;
+    return LB_OK;
+  }
+  lb__free(file);
+  return lb__fail_prefix(err, st, "the student is whole in '%s', but not its GGUF", r->output_dir);
 }
 
 /* ---- the test prompt ---- */

@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "base/random.h"
+#include "base/system_memory.h"
 
 #include <limbeck/score.h>
 
@@ -240,7 +241,19 @@ static lb_status differentiate(bench *b, lb__setup *s) {
   return st;
 }
 
+/* Weights and gradients of both models, 8 bytes each. */
+static bool has_room_for_double(const lb__setup *s) {
+  uint64_t n = (uint64_t)lb_model_get_info(s->student)->n_parameters;
+  if (s->teacher != NULL)
+    n += (uint64_t)lb_model_get_info(lb__teacher_model(s->teacher))->n_parameters;
+  return n * 16 < lb__system_memory_available() / 10 * 9;
+}
+
 static lb_status check_gradients(bench *b) {
+  if (!has_room_for_double(b->setup)) {
+    skip(b, "there is not enough memory for both models in double");
+    return LB_OK;
+  }
   lb_recipe plain = *b->recipe; /* dropout draws, and differences of noise say nothing */
   lb_recipe *whole = b->recipe;
   lb__setup s;
