@@ -83,10 +83,17 @@ static void add_field(lb__buf *b, const char *key, const char *value) {
   lb__buf_add_char(b, '\n');
 }
 
+/* A folder may be called like a hub's model; where the student was found tells them apart. */
+static bool is_on_a_hub(const lb__model_card *card) {
+  bool is_local = card->student_path != NULL && card->student != NULL &&
+                  lb__path_same(card->student_path, card->student);
+  return card->student != NULL && !is_local && lb__hub_name_valid(card->student);
+}
+
 static void add_front_matter(lb__buf *b, const lb__model_card *card,
                              const lb__source_license *license) {
   lb__buf_add_text(b, "---\n");
-  if (card->student != NULL && lb__hub_name_valid(card->student)) {
+  if (is_on_a_hub(card)) {
     add_field(b, "base_model", card->student);
     lb__buf_add_text(b, "base_model_relation: finetune\n");
   }

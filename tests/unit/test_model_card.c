@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static char *folder;
@@ -135,6 +136,20 @@ static void test_what_is_not_known_is_left_out(void **state) {
   free(text);
 }
 
+/* A folder beside us is called like a model of a hub. */
+static void test_a_local_folder_is_no_base_model(void **state) {
+  (void)state;
+  lb__model_card card = make_card();
+  char parent[512];
+  const char *name = strrchr(folder, '/') + 1;
+  snprintf(parent, sizeof parent, "%.*s", (int)(name - folder), folder);
+  assert_int_equal(chdir(parent), 0);
+  card.student = name;
+  char *text = write_card(&card);
+  if (strstr(text, "base_model") != NULL) fail_msg("base_model in:\n%s", text);
+  free(text);
+}
+
 /* ---- names that try to break out ---- */
 
 static void test_hostile_text(void **state) {
@@ -248,6 +263,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_whole_card, setup, teardown),
       cmocka_unit_test_setup_teardown(test_figures_say_what_they_were_measured_on, setup, teardown),
       cmocka_unit_test_setup_teardown(test_what_is_not_known_is_left_out, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_local_folder_is_no_base_model, setup, teardown),
       cmocka_unit_test_setup_teardown(test_hostile_text, setup, teardown),
       cmocka_unit_test_setup_teardown(test_licenses_of_folders, setup, teardown),
       cmocka_unit_test_setup_teardown(test_licenses_of_gguf, setup, teardown),
