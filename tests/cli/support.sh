@@ -48,3 +48,10 @@ number='-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?'
 numbers="\\[($number(,$number)*)?\\]"
 ids='\[([0-9]+(,[0-9]+)*)?\]'
 string='"([^"\\]|\\.)*"'
+
+# Whether `script` can give us a terminal: it may be missing, or the machine without pseudo-terminals.
+has_terminal() {
+  script -qec true /dev/null </dev/null >/dev/null 2>&1 && return 0
+  echo "no terminal here: what needs one is left out"
+  return 1
+}

@@ -72,7 +72,7 @@ fi
 [ "$(weights "$work/stopped")" = "$whole" ] || fail "the resumed run ends in other weights"
 
 # ---- on a terminal: a line that moves ----
-if command -v script >/dev/null; then
+if has_terminal; then
   script -qec "'$LIMBECK' distill '$recipe' output_dir='$work/shown' --no-plan" /dev/null \
     </dev/null >"$work/terminal" 2>&1
   out=$(tr '\r' '\n' <"$work/terminal")

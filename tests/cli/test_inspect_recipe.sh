@@ -56,7 +56,7 @@ out_has "documents       8"
 out_has "知识蒸馏让小模型向大模型学习"
 
 # on a terminal the marks are green, without colours they are brackets
-if command -v script >/dev/null; then
+if has_terminal; then
   esc=$(printf '\033')
   script -qec "'$LIMBECK' inspect '$work/chat.yml'" /dev/null </dev/null >"$work/terminal" 2>&1
   out=$(tr -d '\r' <"$work/terminal")

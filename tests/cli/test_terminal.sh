@@ -4,13 +4,13 @@
 # shellcheck disable=SC1091,SC2154  # support.sh sets the variables
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models
-command -v script >/dev/null || { echo "no script(1), so no terminal"; exit 77; }
+has_terminal || exit 77
 esc=$(printf '\033')
 
 # on_terminal COMMAND: runs it with a terminal; sets $out
 on_terminal() {
   what=$1
-  script -qec "$1" /dev/null </dev/null >"$work/terminal" 2>&1 || { echo "script cannot run here"; exit 77; }
+  script -qec "$1" /dev/null </dev/null >"$work/terminal" 2>&1 || fail "$what: script cannot run it"
   out=$(tr -d '\r' <"$work/terminal")
 }
 lacks() { checks=$((checks + 1)); case $out in *"$1"*) fail "$what: printed '$1': $out" ;; esac; }
