@@ -20,6 +20,9 @@ enum {
   DOCUMENTS = 64,        /* read */
   GRADIENT_TOKENS = 24,  /* of the pass that is differentiated; double on plain loops is slow */
   GRADIENT_SAMPLES = 16, /* parameters whose derivative is taken by differences */
+  LARGE_TOKENS = 6,      /* the same for models of more than LARGE_MODEL parameters */
+  LARGE_SAMPLES = 4,
+  LARGE_MODEL = 20000000,
   BATCH_DOCUMENTS = 4,
   BATCH_TOKENS = 1024
 };
@@ -141,6 +144,7 @@ static void zero_gradients(lb__method *m) {
 typedef struct differences {
   lb__method *method;
   small_batch batch;
+  int n_samples;
   bench *b;
 } differences;
 
@@ -197,7 +201,7 @@ static lb_status compare_samples(differences *d, double largest) {
   const char *where = "";
   int compared = 0;
   lb_status st = LB_OK;
-  for (uint64_t draw = 0; draw < 4 * GRADIENT_SAMPLES && compared < GRADIENT_SAMPLES; draw++) {
+  for (uint64_t draw = 0; draw < 4 * GRADIENT_SAMPLES && compared < d->n_samples; draw++) {
     size_t k;
     int64_t i;
     double analytic, numeric;
@@ -223,8 +227,11 @@ static lb_status differentiate(bench *b, lb__setup *s) {
   differences d = {.b = b};
   double norm, largest;
   lb__loss_sums sums = {0};
-  int64_t most = tokens_to_see(s->corpus, 0, GRADIENT_TOKENS);
-  if (most > 4 * GRADIENT_TOKENS) most = 4 * GRADIENT_TOKENS;
+  bool large = lb_model_get_info(s->student)->n_parameters > LARGE_MODEL;
+  int64_t tokens = large ? LARGE_TOKENS : GRADIENT_TOKENS;
+  int64_t most = tokens_to_see(s->corpus, 0, tokens);
+  if (most > 4 * tokens) most = 4 * tokens;
+  d.n_samples = large ? LARGE_SAMPLES : GRADIENT_SAMPLES;
   fill_batch(&d.batch, s->corpus, 0, 1, most);
   if (d.batch.micro.n_trained == 0) {
     skip(b, "the first document's trained tokens come too late for a pass in double");
