@@ -244,6 +244,7 @@ typedef struct micro { /* everything one pass needs */
   const lb__micro_batch *batch;
   const lb__step_context *step;
   lb__loss_sums *sums;
+  lb__batch tokens; /* recomputed layers look at it again in backward */
   rows rows;
   lb__head_side teacher; /* of all tokens */
   lb_error *err;
@@ -345,16 +346,17 @@ static lb_status run_extra(micro *u) {
 static lb_status forward(micro *u, const lb__pass_options *options) {
   lb__method *m = u->m;
   lb_tensor *hidden;
-  lb__batch b = {.n_tokens = u->batch->n_tokens,
-                 .n_docs = u->batch->n_docs,
-                 .ids = u->batch->ids,
-                 .positions = u->batch->positions,
-                 .doc_start = u->batch->doc_start};
+  u->tokens = (lb__batch){.n_tokens = u->batch->n_tokens,
+                          .n_docs = u->batch->n_docs,
+                          .ids = u->batch->ids,
+                          .positions = u->batch->positions,
+                          .doc_start = u->batch->doc_start};
   lb_status st = m->teacher == NULL ? LB_OK
                                     : lb__teacher_observe(&u->teacher, m->teacher, u->batch,
                                                           &m->teacher_taps, u->err);
   if (st == LB_OK) st = find_rows(&u->rows, m, u->batch, u->err);
-  if (st == LB_OK) st = lb__model_pass(&hidden, m->student, &m->stream, &b, options, u->err);
+  if (st == LB_OK)
+    st = lb__model_pass(&hidden, m->student, &m->stream, &u->tokens, options, u->err);
   if (st == LB_OK) st = run_head(u, hidden);
   return st == LB_OK ? run_extra(u) : st;
 }
