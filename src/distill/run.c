@@ -174,7 +174,7 @@ static lb__trainer_options trainer_options(const run *u, const char *identity) {
   return o;
 }
 
-static lb_status keep_result(run *u, lb__train_result *t) {
+static void keep_result(run *u, const lb__train_result *t) {
   lb_distill_result *r = u->result;
   r->is_interrupted = t->is_interrupted;
   r->steps = t->steps;
@@ -187,8 +187,6 @@ static lb_status keep_result(run *u, lb__train_result *t) {
   r->last_loss = t->last_loss;
   if (t->last_checkpoint != NULL)
     snprintf(r->last_checkpoint, sizeof r->last_checkpoint, "%s", t->last_checkpoint);
-  lb__free(t->last_checkpoint);
-  return LB_OK;
 }
 
 static lb_status train(run *u) {
@@ -206,7 +204,7 @@ static lb_status train(run *u) {
   if (st == LB_OK) st = lb__trainer_run(&result, trainer, u->err);
   lb__trainer_free(trainer);
   lb__free(identity);
-  if (st == LB_OK) return keep_result(u, &result);
+  if (st == LB_OK) keep_result(u, &result);
   lb__free(result.last_checkpoint);
   return st;
 }

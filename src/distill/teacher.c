@@ -42,10 +42,6 @@ lb__stream *lb__teacher_stream(lb__teacher *t) {
   return &t->stream;
 }
 
-size_t lb__teacher_step_bytes(const lb__teacher *t) {
-  return t->stream.arena.high_water;
-}
-
 lb_status lb__teacher_observe(lb__head_side *head, lb__teacher *t, const lb__micro_batch *batch,
                               lb__taps *taps, lb_error *err) {
   lb_tensor *hidden;

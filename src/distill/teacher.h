@@ -22,6 +22,5 @@ lb__stream *lb__teacher_stream(lb__teacher *t); /* for gathering rows of what it
  * lb__model_pass. Everything is valid until the next call. */
 lb_status lb__teacher_observe(lb__head_side *head, lb__teacher *t, const lb__micro_batch *batch,
                               lb__taps *taps, lb_error *err);
-size_t lb__teacher_step_bytes(const lb__teacher *t); /* high water of its arena */
 
 #endif
