@@ -3,35 +3,14 @@
  * and without gradient checkpointing. */
 #include "golden.h"
 
+#include "faults.h"
 #include "scratch.h"
 
 #include "distill/method.h"
 #include "distill/plan_memory.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* ---- counting ---- */
-
-static long n_allocations;
-
-static void *count_alloc(void *ctx, size_t size) {
-  (void)ctx;
-  n_allocations++;
-  return malloc(size);
-}
-static void *count_resize(void *ctx, void *p, size_t old_size, size_t new_size) {
-  (void)ctx, (void)old_size;
-  n_allocations++;
-  return realloc(p, new_size);
-}
-static void count_release(void *ctx, void *p) {
-  (void)ctx;
-  free(p);
-}
-
-/* ---- runs ---- */
 
 static lb_recipe *make_recipe(const char *model, const char *data, const char *kind,
                               const char *checkpointing) {
@@ -63,7 +42,7 @@ static uint64_t line(const lb_plan *p, const char *what) {
 }
 
 /* What a step of a run held in the student's arena, and how often a later one allocates. */
-static void run_steps(lb_plan *plan, double *held, long *allocations, lb_recipe *r) {
+static void run_steps(lb_plan *plan, double *held, int *allocations, lb_recipe *r) {
   lb__setup s;
   lb__method *m;
   lb_error err;
@@ -75,14 +54,15 @@ static void run_steps(lb_plan *plan, double *held, long *allocations, lb_recipe 
     fail_msg("%s", err.message);
   lb__objective o = lb__method_objective(m);
   for (int i = 0; i < 4; i++) {
-    if (i == 3) n_allocations = 0;
+    if (i == 3) fault_allocations_begin(0, false);
     assert_int_equal(lb__loader_next(s.loader, &batch, &err), LB_OK);
     lb__loss_sums sums = {0};
     lb__step_context step = {.step = i, .n_tokens = batch.n_tokens, .n_trained = batch.n_trained};
     if (o.run(o.ctx, &batch.micro[0], &step, &sums, &err) != LB_OK) fail_msg("%s", err.message);
     if (i == 0) *held = (double)lb__method_stream(m)->arena.high_water;
   }
-  *allocations = n_allocations;
+  long leaked;
+  fault_allocations_end(allocations, &leaked);
   lb__method_free(m);
   lb__setup_close(&s);
 }
@@ -91,7 +71,7 @@ static void check_plan(const char *model, const char *data, const char *checkpoi
   lb_recipe *r = make_recipe(model, data, "type=logits", checkpointing);
   lb_plan plan;
   double held;
-  long allocations;
+  int allocations;
   run_steps(&plan, &held, &allocations, r);
   double planned =
       (double)(line(&plan, "student: activations") + line(&plan, "heads: a chunk of logits"));
@@ -107,9 +87,9 @@ static void check_steady(const char *model, const char *data, const char *kind) 
   lb_recipe *r = make_recipe(model, data, kind, "gradient_checkpointing=false");
   lb_plan plan;
   double held;
-  long allocations;
+  int allocations;
   run_steps(&plan, &held, &allocations, r);
-  if (allocations != 0) fail_msg("%s, %s: a step allocates %ld times", model, kind, allocations);
+  if (allocations != 0) fail_msg("%s, %s: a step allocates %d times", model, kind, allocations);
   lb_recipe_free(r);
 }
 
@@ -135,7 +115,5 @@ static void test_model(void **state) {
 }
 
 int main(void) {
-  static const lb_allocator counting = {count_alloc, count_resize, count_release, NULL};
-  lb_allocator_set(&counting);
   return golden_run_models("plan", test_model);
 }
