@@ -16,6 +16,8 @@ typedef struct lb__kernel_table {
   size_t (*name##_workspace)(const lb__##name##_args *args); /* NULL: needs none */
 #include "ops.def"
 #undef LB__OP
+  /* See lb__op_pack_weight. NULL: this set of kernels has no packed products. */
+  lb_status (*pack_weight)(lb__packed **out, const lb_tensor *weight, lb__compute compute);
   /* name of the chosen kernel of each op, e.g. "reference", "avx512", "onednn f32"; for doctor */
   const char *chosen[LB__OP_COUNT];
 } lb__kernel_table;

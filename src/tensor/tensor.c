@@ -73,6 +73,7 @@ lb_status lb__tensor_init(lb_tensor *out, lb_dtype dtype, int rank, const int64_
 void lb__tensor_deinit(lb_tensor *t) {
   if (t == NULL) return;
   if (t->owns_memory_) lb__free_aligned(t->memory_);
+  if (t->packed != NULL) t->packed->free(t->packed);
   *t = (lb_tensor){0};
 }
 
@@ -98,6 +99,7 @@ lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n) {
   size_t row = t->shape[0] > 0 ? t->size_bytes / (size_t)t->shape[0] : 0;
   view.owns_memory_ = false;
   view.gradient = NULL;
+  view.packed = NULL;
   view.shape[0] = n;
   view.size_bytes = row * (size_t)n;
   view.memory_ = (char *)t->memory_ + row * (size_t)begin;
@@ -107,6 +109,7 @@ lb_tensor lb__tensor_rows(const lb_tensor *t, int64_t begin, int64_t n) {
 lb_tensor lb__tensor_reshape(const lb_tensor *t, int rank, const int64_t *shape) {
   lb_tensor view = *t;
   view.owns_memory_ = false;
+  view.packed = NULL;
   view.rank = rank;
   for (int i = 0; i < LB__MAX_RANK; i++) view.shape[i] = i < rank ? shape[i] : 1;
   LB_ASSERT(lb__tensor_elements(&view) == lb__tensor_elements(t));
@@ -134,6 +137,7 @@ lb_tensor lb__tensor_gradient(const lb_tensor *t) {
   lb_tensor view = *t;
   view.memory_ = t->gradient->memory_;
   view.gradient = NULL;
+  view.packed = NULL;
   view.owns_memory_ = false;
   return view;
 }

@@ -29,6 +29,13 @@ typedef struct lb__gradient {
   size_t size_bytes;
 } lb__gradient;
 
+/* A weight matrix laid out once for fast products. What follows this header is the kernels' own
+ * business (kernels/cpu/packed.h). */
+typedef struct lb__packed {
+  void (*free)(struct lb__packed *p);
+  size_t size_bytes; /* of everything it holds */
+} lb__packed;
+
 typedef struct lb_tensor {
   lb_dtype dtype;
   int rank;                    /* 0..4; rank 0 is one element */
@@ -38,6 +45,7 @@ typedef struct lb_tensor {
   void *memory_; /* only src/tensor and src/kernels: lb__tensor_data() */
   bool owns_memory_;
   lb__gradient *gradient; /* NULL: none is wanted */
+  lb__packed *packed;     /* NULL: none; owned (lb__tensor_deinit). Views do not inherit it */
 } lb_tensor;
 
 /* ---- making: all check that the shape is sane and its bytes fit ---- */
