@@ -17,11 +17,13 @@ typedef struct generation_args {
   id_list eos_ids;
 } generation_args;
 
-/* "auto|f32|bf16" in the order of lb_precision. The other rows: generation_options.def. */
-#define PRECISION_OPTION(place)                                                                    \
+/* In the order of lb_precision. The other rows: generation_options.def. */
+#define PRECISION_OPTION(place, unless_said)                                                       \
   {                                                                                                \
-    .name = "precision", .kind = OPTION_CHOICE, .offset = (place), .choices = "auto|f32|bf16",     \
-    .fallback = "auto", .help = "how products are computed; auto is f32"                           \
+    .name = "precision", .kind = OPTION_CHOICE, .offset = (place),                                 \
+    .choices = "auto|f32|bf16|int8|stored", .fallback = (unless_said),                             \
+    .help = "how products are computed; auto: the fastest that stays close to f32, measured once " \
+            "per model on text of its own"                                                         \
   }
 
 /* What the library is asked for: the options, with the model's recommendations where the user said

@@ -58,7 +58,7 @@ static const option bench_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(csv),
      .help = "print comma-separated values"},
-    PRECISION_OPTION(FIELD(precision)),
+    PRECISION_OPTION(FIELD(precision), "auto"),
     {0}};
 
 typedef struct bench bench_run;
@@ -78,6 +78,7 @@ struct bench {
   const bench_job *job;
   const char *path;
   lb_model *model;
+  lb_precision precision; /* that it really computes in */
   text_side side;
   text corpus;
   int64_t tokens;                 /* asked for */
@@ -169,12 +170,18 @@ static lb_status tokenize_once(bench_run *b, int64_t *ns, int64_t *tokens, lb_er
   return st;
 }
 
+static lb_status open_model(bench_run *b, lb_error *err) {
+  lb_model_options options = generation_model_options(b->args->precision);
+  lb_status st = lb_model_open(&b->model, b->path, &options, err);
+  if (st == LB_OK) b->precision = lb_model_get_info(b->model)->precision;
+  return st;
+}
+
 /* From nothing to the first new token: model, tokenizer, one short prompt. */
 static lb_status load_once(bench_run *b, int64_t *ns, int64_t *tokens, lb_error *err) {
-  lb_model_options options = generation_model_options(b->args->precision);
   lb_generation_times times;
   int64_t start = now_ns();
-  lb_status st = lb_model_open(&b->model, b->path, &options, err);
+  lb_status st = open_model(b, err);
   if (st == LB_OK) st = text_side_open(&b->side, lb_model_get_info(b->model)->path, err);
   if (st == LB_OK) st = generate_once(b, 1, 1, &times, err);
   *ns = now_ns() - start;
@@ -256,8 +263,8 @@ static int read_corpus(bench_run *b) {
 /* ---- results ---- */
 
 static const char *precision_name(const bench_run *b) {
-  static const char *const names[] = {"f32", "f32", "bf16"}; /* auto is f32 */
-  return b->job->run_once == tokenize_once ? NULL : names[b->args->precision];
+  if (b->job->run_once == tokenize_once) return NULL;
+  return lb_precision_name(b->precision);
 }
 
 static void print_json(const bench_run *b) {
@@ -310,8 +317,7 @@ static void print_table(const bench_run *b) {
 }
 
 static lb_status open_needed(bench_run *b, lb_error *err) {
-  lb_model_options options = generation_model_options(b->args->precision);
-  if (b->job->needs_model) return lb_model_open(&b->model, b->path, &options, err);
+  if (b->job->needs_model) return open_model(b, err);
   if (b->job->run_once == tokenize_once) return text_side_open(&b->side, b->path, err);
   return LB_OK;
 }

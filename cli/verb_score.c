@@ -46,7 +46,7 @@ static const option score_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(no_special),
      .help = "add no special tokens (such as BOS) to texts"},
-    PRECISION_OPTION(FIELD(precision)),
+    PRECISION_OPTION(FIELD(precision), "f32"),
     {0}};
 
 typedef struct score_run {

@@ -29,11 +29,16 @@ typedef enum lb_precision {
 } lb_precision;
 
 typedef struct lb_model_options {
-  lb_precision precision;
+  lb_precision precision;  /* default F32: every number as exact as can be */
+  double precision_max_kl; /* AUTO: the most that is allowed, nats per token; default 0.02 */
 } lb_model_options;
 LB_API lb_model_options lb_model_options_default(void);
 
-/** Opens a model.
+LB_API const char *lb_precision_name(lb_precision precision); /* "int8"; "?" */
+
+/** Opens a model. With AUTO it is read once in float32 and once in each faster precision, on a few
+ *  hundred tokens that it wrote itself; the answer is kept in the user's cache folder. Models below
+ *  8 million parameters are float32.
  *  @param  options  NULL for the defaults
  *  @owns   *out: release with lb_model_free. NULL on failure
  *  @error  LB_E_IO (no such file), LB_E_FORMAT (malformed), LB_E_UNSUPPORTED (architecture, with
@@ -56,6 +61,9 @@ typedef struct lb_model_info {
   int64_t n_parameters;         /* shared (tied) weights counted once */
   size_t weight_bytes;          /* as stored */
   bool tied;                    /* lm_head shares the embedding */
+  lb_precision precision;       /* that products are computed in; never AUTO */
+  double precision_kl;          /* mean KL(f32 || it), nats per token of the model's own text, when
+                                   AUTO measured it; NaN: not measured */
   int32_t bos_token_id;         /* -1: none */
   const int32_t *eos_token_ids; /* union over config and generation_config */
   size_t n_eos_token_ids;

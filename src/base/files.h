@@ -33,6 +33,9 @@ const lb__io *lb__io_default(void);
 char *lb__path_join(const char *folder, const char *name); /* a new string */
 /* "$TMPDIR/name-PID.tmp", for a file that goes as soon as it is open; a new string */
 char *lb__temporary_path(const char *name);
+/* Where this user keeps `name` of what can be measured or fetched again: below $LIMBECK_CACHE,
+ * $XDG_CACHE_HOME/limbeck or $HOME/.cache/limbeck; a new string. NULL: nowhere, or no memory. */
+char *lb__cache_path(const char *name);
 const char *lb__path_base(const char *path);                   /* after the last '/' */
 bool lb__path_ends_with(const char *path, const char *ending); /* ".gguf" */
 bool lb__path_is_folder(const char *path);

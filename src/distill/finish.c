@@ -39,6 +39,7 @@ static lb_status look_at(look *l, lb_model *m, const int32_t *ids, int64_t n, lb
   lb__model_stream_init(&l->stream, m);
   lb_status st = lb__model_hidden(&hidden, m, &l->stream, &b, err);
   l->side.hidden = hidden;
+  l->side.compute = l->stream.compute;
   l->side.weight = lb__model_head(m, &l->side.softcap);
   return st;
 }
@@ -73,7 +74,9 @@ static lb_status check_saved(const lb__setup *s, const char *path, lb_dtype dtyp
   lb_model *saved;
   double kl = NAN;
   lb__setup_phase(s, "reading the student back", 0, 0);
-  lb_status st = lb_model_open(&saved, path, NULL, err);
+  lb_model_options like_trained = lb_model_options_default(); /* only what is stored may differ */
+  like_trained.precision = lb_model_get_info(s->student)->precision;
+  lb_status st = lb_model_open(&saved, path, &like_trained, err);
   if (st == LB_OK) st = mean_kl(&kl, s, saved, err);
   lb_model_free(saved);
   if (st != LB_OK || kl <= allowed_kl(dtype)) return st;

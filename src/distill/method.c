@@ -254,7 +254,7 @@ static lb_status run_head(micro *u, const lb_tensor *hidden) {
   lb__method *m = u->m;
   lb__stream *s = &m->stream;
   lb_tensor *mine, *theirs, *targets, *weights;
-  lb__head_side student = {0}, teacher = u->teacher;
+  lb__head_side student = {.compute = s->compute}, teacher = u->teacher;
   student.weight = lb__model_head(m->student, &student.softcap);
   lb_status st = lb__model_pick(&mine, s, hidden, u->rows.index, u->rows.n, u->err);
   if (st == LB_OK) st = lb__stream_i32(&targets, s, u->rows.targets, u->rows.n, u->err);

@@ -55,6 +55,7 @@ lb_status lb__teacher_observe(lb__head_side *head, lb__teacher *t, const lb__mic
   lb_status st = lb__model_pass(&hidden, t->model, &t->stream, &b, &options, err);
   if (st != LB_OK) return lb__fail_prefix(err, st, "teacher");
   head->hidden = hidden;
+  head->compute = t->stream.compute;
   head->weight = lb__model_head(t->model, &head->softcap);
   return LB_OK;
 }

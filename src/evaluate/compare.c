@@ -65,7 +65,7 @@ static lb_status time_head(reader *r, lb_error *err) {
 }
 
 static lb__head_side side_of(const reader *r) {
-  lb__head_side side = {.hidden = r->measured};
+  lb__head_side side = {.hidden = r->measured, .compute = r->stream.compute};
   side.weight = lb__model_head(r->model, &side.softcap);
   return side;
 }

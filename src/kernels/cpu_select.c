@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "cpu/blocks.h"
 #include "cpu/linear_parts.h"
+#include "cpu/packed.h"
 #include "cpu/reference/reference.h"
 #include "onednn/onednn_gemm.h"
 #if defined(__x86_64__)
@@ -177,7 +178,13 @@ static void fill(lb__kernel_table *table, unsigned use) {
   }
   lb__ref_fill(table);
   fill_linear(table, use);
+  lb__int8_select(&lb__int8_reference);
+  table->pack_weight = lb__int8_pack;
 #if defined(__x86_64__)
+  if (use >> AVX512 & 1 && has(HAS_avx512vnni))
+    lb__int8_select_avx512vnni();
+  else if (use >> AVX512 & 1 || use >> AVX2 & 1)
+    lb__int8_select_avx2();
   if (use >> AVX512 & 1) {
     lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);

@@ -57,10 +57,16 @@ typedef struct chunk {
   lb_tensor *losses, *facts;
 } chunk;
 
+/* A packed head is multiplied whole: the divergence looks at the first `vocab` columns only. */
 static lb_status make_logits(lb_tensor **out, const head *h, const lb__head_side *side,
                              const lb_tensor *weight, const chunk *c, lb_error *err) {
   lb_tensor hidden = lb__tensor_rows(side->hidden, c->begin, c->n);
-  return lb__op_linear(h->s, out, &hidden, weight, NULL, err);
+  lb__compute before = h->s->compute;
+  h->s->compute = side->compute;
+  if (side->compute == LB__COMPUTE_INT8) weight = side->weight;
+  lb_status st = lb__op_linear(h->s, out, &hidden, weight, NULL, err);
+  h->s->compute = before;
+  return st;
 }
 
 static lb_status run_divergence(const head *h, chunk *c, lb_error *err) {
@@ -205,7 +211,7 @@ lb_status lb__fused_head(lb__stream *s, lb__fused_head_sums *sums, const lb__fus
   if (st != LB_OK) return st;
   head h = {.s = s, .args = args, .M = args->student.hidden->shape[0]};
   /* in double nothing is rounded */
-  h.compute = s->real == LB_DTYPE_F64 ? LB__COMPUTE_F32 : s->compute;
+  h.compute = s->real == LB_DTYPE_F64 ? LB__COMPUTE_F32 : args->student.compute;
   h.student_weight = lb__tensor_rows(args->student.weight, 0, args->vocab);
   if (args->teacher != NULL)
     h.teacher_weight = lb__tensor_rows(args->teacher->weight, 0, args->vocab);

@@ -16,7 +16,8 @@ enum { LB__HEAD_CHUNK = 256, LB__HEAD_TERMS_MAX = LB__DIVERGENCE_TERMS_MAX };
  * gradient). */
 typedef struct lb__head_side {
   const lb_tensor *hidden, *weight;
-  float softcap; /* 0: none */
+  float softcap;       /* 0: none */
+  lb__compute compute; /* of this head's product */
 } lb__head_side;
 
 typedef struct lb__fused_head_args {

@@ -260,7 +260,7 @@ static lb_status embed(const pass *p, lb_tensor **x) {
 
 void lb__model_stream_init(lb__stream *s, const lb_model *model) {
   lb__stream_init(s, lb__device_cpu());
-  s->compute = model->options.precision == LB_PRECISION_BF16 ? LB__COMPUTE_BF16 : LB__COMPUTE_F32;
+  s->compute = lb__model_compute(model->info.precision);
   if (model->trainable != NULL) s->real = lb__model_weight(model, LB__W_FINAL_NORM, 0)->dtype;
 }
 

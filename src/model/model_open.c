@@ -7,7 +7,7 @@
 #include <math.h>
 
 lb_model_options lb_model_options_default(void) {
-  return (lb_model_options){.precision = LB_PRECISION_AUTO};
+  return (lb_model_options){.precision = LB_PRECISION_F32, .precision_max_kl = 0.02};
 }
 
 void lb_model_free(lb_model *m) {
@@ -114,7 +114,7 @@ static lb_status open_parts(lb_model *m, const char *path, lb_error *err) {
   if (st == LB_OK) st = lb__model_load_weights(m, err);
   if (st == LB_OK) st = make_tables(m, err);
   if (st == LB_OK) fill_info(m);
-  return st;
+  return st == LB_OK ? lb__model_prepare(m, err) : st;
 }
 
 lb_status lb_model_open(lb_model **out, const char *path, const lb_model_options *options,

@@ -197,7 +197,8 @@ static lb_status make_trainable(lb_model *m, lb_dtype real, lb_error *err) {
 
 lb_status lb__model_open_trainable(lb_model **out, const char *path,
                                    const lb__trainable_options *options, lb_error *err) {
-  lb_model_options open = {.precision = options->precision};
+  lb_model_options open = lb_model_options_default(); /* which keeps the weights' elements */
+  if (options->precision == LB_PRECISION_BF16) open.precision = LB_PRECISION_BF16;
   lb_status st = lb_model_open(out, path, &open, err);
   if (st == LB_OK) st = make_trainable(*out, options->real, err);
   if (st == LB_OK) return LB_OK;

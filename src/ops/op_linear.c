@@ -49,6 +49,11 @@ static lb_status check_linear(lb__stream *s, const lb_tensor *x, const lb_tensor
   if (st != LB_OK) return st;
   st = lb__op_check_trainable(s, LB__OP_linear, "weight", weight, err);
   if (st != LB_OK) return st;
+  bool packed = s->compute == LB__COMPUTE_INT8 && weight->packed != NULL;
+  if (!packed && !lb__tensor_has_elements(weight))
+    return lb__fail(err, LB_E_ARG,
+                    "linear: the weight was packed for int8 and its elements released; open the "
+                    "model anew for another precision");
   if (x->shape[1] != weight->shape[1])
     return lb__op_fail_pair(err, LB__OP_linear, x_named, weight_named,
                             "x has %lld input features, weight has %lld", (long long)x->shape[1],

@@ -150,6 +150,30 @@ void lb__tensor_forget_pages(const lb_tensor *t) {
   if (!t->owns_memory_) lb__mapped_forget(t->memory_, t->size_bytes);
 }
 
+void lb__tensor_release_elements(lb_tensor *t) {
+  if (!t->owns_memory_) {
+    lb__mapped_forget(t->memory_, t->size_bytes);
+    return;
+  }
+  lb__free_aligned(t->memory_);
+  t->memory_ = NULL;
+  t->owns_memory_ = false;
+}
+
+void lb__tensor_forget_elements(lb_tensor *view) {
+  LB_ASSERT(!view->owns_memory_);
+  view->memory_ = NULL;
+}
+
+void lb__tensor_unpack(lb_tensor *t) {
+  if (t->packed != NULL) t->packed->free(t->packed);
+  t->packed = NULL;
+}
+
+bool lb__tensor_has_elements(const lb_tensor *t) {
+  return t->memory_ != NULL || t->size_bytes == 0;
+}
+
 int64_t lb__tensor_elements(const lb_tensor *t) {
   return t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3];
 }

@@ -80,6 +80,13 @@ void lb__tensor_zero(lb_tensor *t);
 /* A view of a mapped file has been copied elsewhere: its pages may go. Nothing for other tensors'
  * own memory. */
 void lb__tensor_forget_pages(const lb_tensor *t);
+/* A packed weight's elements are not needed any more: own memory is freed, a mapped file's pages
+ * are given back (and read again if somebody looks). */
+void lb__tensor_release_elements(lb_tensor *t);
+/* The same for a view of memory that was freed: it has none any more. */
+void lb__tensor_forget_elements(lb_tensor *view);
+void lb__tensor_unpack(lb_tensor *t); /* gives the packed layout back */
+bool lb__tensor_has_elements(const lb_tensor *t);
 
 /* ---- facts ---- */
 int64_t lb__tensor_elements(const lb_tensor *t);

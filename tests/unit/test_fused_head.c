@@ -90,7 +90,7 @@ static void world_init(world *w) {
     lb__tensor_f32(&w->weights)[i] =
         i % 7 == 3 ? 0.0f : 0.5f + fabsf(lb__tensor_f32(&w->weights)[i]);
   }
-  w->teacher = (lb__head_side){&w->teacher_hidden, &w->teacher_weight, 0.0f};
+  w->teacher = (lb__head_side){.hidden = &w->teacher_hidden, .weight = &w->teacher_weight};
   w->args = (lb__fused_head_args){.student = {&w->hidden.t, &w->weight.t, 0.0f},
                                   .teacher = &w->teacher,
                                   .targets = &w->targets,
@@ -187,7 +187,7 @@ static void micro_batch(world *w, lb__fused_head_sums *sums, int64_t first, int6
   lb_tensor weights = lb__tensor_rows(&w->weights, first, n);
   lb__gradient gradient = {(char *)w->hidden.gradient.memory_ + first * C * 4, hidden.size_bytes};
   hidden.gradient = &gradient;
-  lb__head_side teacher = {&teacher_hidden, &w->teacher_weight, 0.0f};
+  lb__head_side teacher = {.hidden = &teacher_hidden, .weight = &w->teacher_weight};
   lb__fused_head_args args = w->args;
   args.student.hidden = &hidden;
   args.teacher = &teacher;

@@ -1,0 +1,84 @@
+/* packed.h - weights laid out once for products of 8-bit integers (LB__COMPUTE_INT8).
+ *
+ * The inputs are cut into groups. In each group a weight row w and a row of activations x are
+ * rotated by a Walsh-Hadamard matrix H, so that one large number does not spoil the step size of
+ * all others:  w . x = (H w) . (H x) / size,  H H = size,  and rounded to 8 bits with a step size
+ * of their own. What it costs in accuracy, and why so: docs/decisions/0007.
+ *
+ * The sums over a group are exact integers, and what is done to them in float is written down once,
+ * in reference/ref_int8.c: all kernels give the same bits. */
+#ifndef LB_KERNELS_PACKED_H
+#define LB_KERNELS_PACKED_H
+
+#include "ops/kernel_table.h"
+
+enum {
+  LB__INT8_PANEL = 16, /* outputs that lie together */
+  LB__INT8_DEPTH = 4,  /* inputs of one output that lie together: one 8-bit dot product */
+  LB__INT8_ROWS = 12,  /* rows of activations that lie together */
+  LB__INT8_ZERO = 128  /* weights are stored as unsigned: value + 128 */
+};
+
+/* How I inputs are cut: groups of `size`, where a power of two of 64 to 256 divides I; else one
+ * group, rotated in smaller blocks. Quads are LB__INT8_DEPTH inputs, the last one padded. */
+typedef struct lb__int8_cut {
+  int64_t I, size, block;  /* of a group; of a rotation, block <= size */
+  int64_t n_groups, quads; /* quads of a group */
+} lb__int8_cut;
+
+/* Output o, group g, quad q of it, input k of that lies at
+ * values[(((o / 16 * n_groups + g) * quads + q) * 16 + o % 16) * 4 + k]. */
+typedef struct lb__int8_weight {
+  lb__packed base;
+  lb__int8_cut cut;
+  int64_t O, panels; /* panels of LB__INT8_PANEL outputs; the last one may be padded */
+  float *scales;     /* [panels, n_groups, 16] step sizes divided by `block` */
+  uint8_t *values;   /* value + 128; padded inputs and outputs are value 0 */
+} lb__int8_weight;
+
+/* Rows of activations, in blocks of LB__INT8_ROWS, the last one shorter. In a block of R rows, row
+ * r, group g, quad q begins at ((g * quads + q) * R + r) * 4 of the block's bytes; its step size
+ * and sum at g * R + r. */
+typedef struct lb__int8_rows {
+  int64_t N;
+  int8_t *values; /* -127 .. 127; padded inputs are 0 */
+  float *scales;  /* step sizes; NaN where the group had a number that is not finite */
+  int32_t *sums;  /* -128 times the sum of the group: makes up for LB__INT8_ZERO */
+} lb__int8_rows;
+
+static inline int64_t lb__int8_block_rows(const lb__int8_rows *x, int64_t first) {
+  return x->N - first < LB__INT8_ROWS ? x->N - first : LB__INT8_ROWS;
+}
+
+/* A part of a product: rows of activations times panels of the weight, scaled, plus bias, into out
+ * [N,O]. */
+typedef struct lb__int8_part {
+  const lb__int8_weight *weight;
+  const lb__int8_rows *x;
+  float *out;
+  const float *bias;   /* [O] or NULL */
+  int64_t row, n_rows; /* whole blocks of x, or up to its end */
+  int64_t panel, n_panels;
+} lb__int8_part;
+
+/* What a set of kernels is made of. */
+typedef struct lb__int8_kernels {
+  const char *name;
+  void (*rotate)(float *out, const float *x, int64_t n, int64_t block); /* out may be x */
+  /* n values and their step size */
+  void (*quantize)(int8_t *values, float *scale, const float *x, int64_t n);
+  void (*product)(const lb__int8_part *part);
+} lb__int8_kernels;
+extern const lb__int8_kernels lb__int8_reference;
+void lb__int8_select(const lb__int8_kernels *kernels); /* called by cpu_select.c */
+
+/* Table entry. */
+lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute compute);
+
+/* The packed weight that these arguments want to be multiplied with; NULL: another kernel's work.
+ */
+const lb__int8_weight *lb__int8_wanted(const lb__linear_args *args);
+lb_status lb__int8_linear(const lb__linear_args *args, void *workspace);
+size_t lb__int8_linear_workspace(const lb__linear_args *args);
+
+#endif

@@ -1,0 +1,128 @@
+/* precision.c - how the products of a frozen model are computed, and the memory its weights take
+ * for it. Owns: packing all weights, releasing what is not needed afterwards. Refuses: choosing
+ * (auto_precision.c), trainable models, which have F32 and BF16 only. */
+#include "model_internal.h"
+
+#include "ops/ops.h"
+
+#include <math.h>
+
+static const struct {
+  const char *name;
+  lb__compute compute;
+} precisions[] = {
+    [LB_PRECISION_AUTO] = {"auto", LB__COMPUTE_F32},
+    [LB_PRECISION_F32] = {"f32", LB__COMPUTE_F32},
+    [LB_PRECISION_BF16] = {"bf16", LB__COMPUTE_BF16},
+    [LB_PRECISION_INT8] = {"int8", LB__COMPUTE_INT8},
+    [LB_PRECISION_STORED] = {"stored", LB__COMPUTE_STORED},
+};
+enum { N_PRECISIONS = sizeof precisions / sizeof *precisions };
+
+const char *lb_precision_name(lb_precision precision) {
+  return (size_t)precision < N_PRECISIONS ? precisions[precision].name : "?";
+}
+
+lb__compute lb__model_compute(lb_precision precision) {
+  return precisions[precision].compute;
+}
+
+/* ---- the weights ---- */
+
+static bool is_linear(lb__weight w) {
+  return lb__weight_is_matrix(w) && w != LB__W_TOKEN_EMBED && w != LB__W_POSITION_EMBED &&
+         w != LB__W_LM_HEAD && w != LB__W_QKV; /* whose three parts are weights of their own */
+}
+
+static lb__weight head_of(const lb_model *m) {
+  return lb__model_weight(m, LB__W_LM_HEAD, 0) != NULL ? LB__W_LM_HEAD : LB__W_TOKEN_EMBED;
+}
+
+/* Every weight that linear layers multiply with, the head last. */
+typedef lb_status visit_fn(lb_model *m, lb__weight w, int64_t layer, lb_error *err);
+
+static lb_status each_linear_weight(lb_model *m, visit_fn *visit, lb_error *err) {
+  lb_status st = LB_OK;
+  for (int64_t layer = 0; layer < m->config.n_layers; layer++)
+    for (lb__weight w = LB__FIRST_LAYER_WEIGHT; w < LB__N_WEIGHTS && st == LB_OK; w++)
+      if (is_linear(w) && lb__model_weight(m, w, layer) != NULL) st = visit(m, w, layer, err);
+  return st == LB_OK ? visit(m, head_of(m), 0, err) : st;
+}
+
+/* ---- packing ---- */
+
+static const lb__weight parts_of_qkv[] = {LB__W_Q, LB__W_K, LB__W_V};
+enum { N_PARTS = sizeof parts_of_qkv / sizeof *parts_of_qkv };
+
+/* Query, key and value of one matrix are views of it: it goes once all three are packed. */
+static bool is_part(const lb_model *m, lb__weight w, int64_t layer) {
+  if (lb__model_weight(m, LB__W_QKV, layer) == NULL) return false;
+  for (int i = 0; i < N_PARTS; i++)
+    if (parts_of_qkv[i] == w) return true;
+  return false;
+}
+
+static void release_fused(lb_model *m, int64_t layer) {
+  lb__tensor_release_elements(lb__model_slot(m, LB__W_QKV, layer));
+  for (int i = 0; i < N_PARTS; i++)
+    lb__tensor_forget_elements(lb__model_slot(m, parts_of_qkv[i], layer));
+}
+
+static lb_status release(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
+  (void)err;
+  lb_tensor *weight = lb__model_slot(m, w, layer);
+  if (w == LB__W_TOKEN_EMBED) /* its rows are looked up as well */
+    lb__tensor_forget_pages(weight);
+  else if (!is_part(m, w, layer))
+    lb__tensor_release_elements(weight);
+  else if (w == LB__W_V)
+    release_fused(m, layer);
+  return LB_OK;
+}
+
+static lb_status pack(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
+  return lb__op_pack_weight(lb__model_slot(m, w, layer), LB__COMPUTE_INT8, err);
+}
+
+/* One weight after the other, so that what was read of the file is gone when the next comes. */
+static lb_status pack_and_release(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
+  lb_status st = pack(m, w, layer, err);
+  return st == LB_OK ? release(m, w, layer, err) : st;
+}
+
+static lb_status unpack(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
+  (void)err;
+  lb__tensor_unpack(lb__model_slot(m, w, layer));
+  return LB_OK;
+}
+
+static lb_status pack_all(lb_model *m, visit_fn *visit, lb_error *err) {
+  lb_status st = each_linear_weight(m, visit, err);
+  return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "%s: int8", m->info.path);
+}
+
+lb_status lb__model_pack(lb_model *m, lb_error *err) {
+  return pack_all(m, pack, err);
+}
+void lb__model_release_packed(lb_model *m) {
+  (void)each_linear_weight(m, unpack, NULL);
+}
+void lb__model_release_elements(lb_model *m) {
+  (void)each_linear_weight(m, release, NULL);
+}
+
+/* ---- opening ---- */
+
+lb_status lb__model_prepare(lb_model *m, lb_error *err) {
+  m->info.precision = m->options.precision;
+  m->info.precision_kl = NAN;
+  switch (m->options.precision) {
+  case LB_PRECISION_F32:
+  case LB_PRECISION_BF16:
+  case LB_PRECISION_STORED: return LB_OK;
+  case LB_PRECISION_INT8: return pack_all(m, pack_and_release, err);
+  case LB_PRECISION_AUTO: return lb__model_choose_precision(m, err);
+  }
+  return lb__fail(err, LB_E_ARG, "precision %d: there are auto, f32, bf16, int8 and stored",
+                  (int)m->options.precision);
+}
