@@ -124,29 +124,49 @@ do_bench() {
   cmake --build --preset release --target bench
 }
 
-#: fuzz [MINUTES] - run each fuzz target for its share of MINUTES (default 5); needs clang
+#: fuzz [MINUTES] [afl] - run each fuzz target for its share of MINUTES (default 5); needs clang
 do_fuzz() {
-  minutes=${1:-5}
+  minutes=${1:-5} engine=${2:-libfuzzer}
   case $minutes in '' | *[!0-9]*) stop "fuzz: want a number of minutes, found '$minutes'" ;; esac
-  [ -f tests/fuzz/CMakeLists.txt ] || stop "this tree has no tests/fuzz/ folder"
+  case $engine in libfuzzer | afl) ;; *) stop "fuzz: want afl or nothing, found '$engine'" ;; esac
   need_base
   need clang libclang-rt-dev libomp-dev
-  configure fuzz
-  cmake --build --preset fuzz
-  set -- build/fuzz/tests/fuzz/fuzz_*
+  if [ "$engine" = afl ]; then
+    need afl++
+    CC=afl-clang-fast cmake -S . -B build/afl -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+      -DLIMBECK_FUZZ=ON
+    cmake --build build/afl
+    set -- build/afl/tests/fuzz/fuzz_*
+  else
+    configure fuzz
+    cmake --build --preset fuzz
+    set -- build/fuzz/tests/fuzz/fuzz_*
+  fi
   [ -x "$1" ] || stop "no fuzz target was built"
   seconds=$((minutes * 60 / $# + 1))
   for target in "$@"; do
     name=${target##*/}
-    found=build/fuzz/found/$name
-    mkdir -p "$found"
     corpus=tests/fuzz/corpus/${name#fuzz_}
-    [ -d "$corpus" ] || corpus=
     say "do: $name, $seconds seconds"
-    # New inputs land in $found (the first folder); a crash stops here, its input beside them.
-    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-      -artifact_prefix="$found/" "$found" ${corpus:+"$corpus"}
+    "fuzz_with_$engine"
   done
+}
+
+# New inputs land in the first folder; a crash stops here, its input beside them.
+fuzz_with_libfuzzer() {
+  found=build/fuzz/found/$name
+  mkdir -p "$found"
+  "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="$found/" "$found" "$corpus"
+}
+
+fuzz_with_afl() {
+  found=build/afl/found/$name
+  mkdir -p "$found"
+  AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_BENCH_UNTIL_CRASH=1 \
+    AFL_AUTORESUME=1 afl-fuzz -i "$corpus" -o "$found" -V "$seconds" -- "$target"
+  crashes=$(sed -n 's/^saved_crashes *: *//p' "$found/default/fuzzer_stats")
+  [ "$crashes" = 0 ] || stop "fuzz: $name: an input of $found/default/crashes breaks it"
 }
 
 #: asan [PATTERN] - run the tests under AddressSanitizer and UndefinedBehaviorSanitizer

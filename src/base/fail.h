@@ -8,7 +8,8 @@
 
 /* Fills *err (which may be NULL) and returns status, so that `return lb__fail(...)` reads well. */
 lb_status lb__fail(lb_error *err, lb_status status, const char *format, ...) LB_PRINTF(3, 4);
-lb_status lb__fail_v(lb_error *err, lb_status status, const char *format, va_list args);
+lb_status lb__fail_v(lb_error *err, lb_status status, const char *format, va_list args)
+    LB_PRINTF(3, 0);
 
 /* Puts "prefix: " before the message of a failed call; used when an outer layer knows the file. */
 lb_status lb__fail_prefix(lb_error *err, lb_status status, const char *format, ...) LB_PRINTF(3, 4);

@@ -1,5 +1,6 @@
 /* replay.c - runs a fuzz target without an engine: every file of the folders given, and with
- * --mutate N also N deterministic mutations of each, so that plain `make test` keeps the corpus
+ * --mutate N also N deterministic mutations of each; with --small BYTES every prefix and every
+ * change of one byte of the files up to that size. So plain `make test` keeps the corpus
  * alive and a sanitizer build finds what it can. Exits 1 when there was nothing to run. */
 #include "fuzz.h"
 
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static size_t n_files, n_runs;
+static size_t n_files, n_runs, most_small;
 
 /* The input lies in a block of exactly its size: ASan then sees any read beyond it. */
 static void run(const uint8_t *bytes, size_t size) {
@@ -46,10 +47,24 @@ static size_t mutate(uint8_t *bytes, size_t size, uint64_t *state) {
   return size;
 }
 
+/* Every prefix of a small input, and every byte of it changed in three ways. */
+static void run_all_small(uint8_t *scratch, const uint8_t *bytes, size_t size) {
+  static const uint8_t changes[] = {0x01, 0x80, 0xff};
+  memcpy(scratch, bytes, size);
+  for (size_t n = 0; n < size; n++) run(scratch, n);
+  for (size_t i = 0; i < size; i++)
+    for (size_t k = 0; k < sizeof changes; k++) {
+      scratch[i] = bytes[i] ^ changes[k];
+      run(scratch, size);
+      scratch[i] = bytes[i];
+    }
+}
+
 static void run_with_mutations(const uint8_t *bytes, size_t size, int n_mutations) {
   uint64_t state = size;
   uint8_t *scratch = malloc(size > 0 ? size : 1);
   run(bytes, size);
+  if (scratch != NULL && size > 0 && size <= most_small) run_all_small(scratch, bytes, size);
   for (int i = 0; scratch != NULL && i < n_mutations; i++) {
     memcpy(scratch, bytes, size);
     run(scratch, mutate(scratch, size, &state));
@@ -91,10 +106,11 @@ static void run_path(const char *path, int n_mutations) {
 
 int main(int argc, char **argv) {
   int n_mutations = 0, i = 1;
-  if (argc > 2 && strcmp(argv[1], "--mutate") == 0) {
-    n_mutations = atoi(argv[2]);
-    i = 3;
-  }
+  for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
+    if (strcmp(argv[i], "--mutate") == 0)
+      n_mutations = atoi(argv[i + 1]);
+    else
+      most_small = (size_t)atoi(argv[i + 1]);
   for (; i < argc; i++) run_path(argv[i], n_mutations);
   printf("%zu files, %zu runs\n", n_files, n_runs);
   return n_files > 0 ? 0 : 1;

@@ -72,10 +72,11 @@ static uint32_t *multiply(const char *sets, product *p, int threads) {
 static const struct {
   int64_t N, I, O;
   lb_dtype dtype;
-} shapes[] = {{1, 64, 16, LB_DTYPE_F32},   {2, 576, 70, LB_DTYPE_Q4_1},  {6, 128, 64, LB_DTYPE_BF16},
-              {7, 192, 65, LB_DTYPE_F16},  {12, 640, 33, LB_DTYPE_Q8_0}, {13, 36, 5, LB_DTYPE_F32},
-              {25, 256, 40, LB_DTYPE_Q4_K}, {5, 7, 3, LB_DTYPE_F32},     {3, 1, 1, LB_DTYPE_F32},
-              {700, 1024, 48, LB_DTYPE_F32}, {4, 100, 130, LB_DTYPE_F32}};
+} shapes[] = {
+    {1, 64, 16, LB_DTYPE_F32},     {2, 576, 70, LB_DTYPE_Q4_1},  {6, 128, 64, LB_DTYPE_BF16},
+    {7, 192, 65, LB_DTYPE_F16},    {12, 640, 33, LB_DTYPE_Q8_0}, {13, 36, 5, LB_DTYPE_F32},
+    {25, 256, 40, LB_DTYPE_Q4_K},  {5, 7, 3, LB_DTYPE_F32},      {3, 1, 1, LB_DTYPE_F32},
+    {700, 1024, 48, LB_DTYPE_F32}, {4, 100, 130, LB_DTYPE_F32}};
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 static void same_bits(const char *what, const product *p, const uint32_t *a, const uint32_t *b) {
