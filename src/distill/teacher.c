@@ -14,7 +14,8 @@ lb_status lb__teacher_open(lb__teacher **out, const char *path, lb_precision pre
   *out = NULL;
   lb__teacher *t = lb__new(sizeof *t);
   if (t == NULL) return lb__fail_nomem(err, "a teacher");
-  lb_model_options options = {.precision = precision};
+  lb_model_options options = lb_model_options_default(); /* auto: float32, nothing measured */
+  if (precision != LB_PRECISION_AUTO) options.precision = precision;
   lb__trainable_options wide = {.real = real, .precision = precision};
   lb_status st = real == LB_DTYPE_F64 ? lb__model_open_trainable(&t->model, path, &wide, err)
                                       : lb_model_open(&t->model, path, &options, err);
