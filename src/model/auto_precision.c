@@ -243,8 +243,8 @@ static lb_status try_one(choice *best, lb_model *m, const text *t, side *exact,
 }
 
 static lb_status measure(choice *best, lb_model *m, bool packed, lb_error *err) {
-  static const lb_precision candidates[] = {LB_PRECISION_STORED, LB_PRECISION_BF16,
-                                            LB_PRECISION_INT8};
+  /* STORED joins when it has kernels of its own: today it computes as F32 does */
+  static const lb_precision candidates[] = {LB_PRECISION_BF16, LB_PRECISION_INT8};
   text t = {0};
   side exact = {0};
   lb_status st = write_text(&t, m, packed ? LB__COMPUTE_INT8 : LB__COMPUTE_F32, err);
@@ -284,7 +284,7 @@ static bool recall(choice *out, const lb_model *m, const char *path) {
                lb__json_get_string(&name, j, "precision", true, path, NULL) == LB_OK &&
                lb__json_get_real(&bound, j, "max_kl", true, path, NULL) == LB_OK &&
                lb__json_get_real(&out->kl, j, "kl", true, path, NULL) == LB_OK &&
-               bound == m->options.precision_max_kl;
+               bound == m->options.precision_max_kl && out->kl >= 0.0 && out->kl <= bound;
   lb_precision p = LB_PRECISION_F32;
   while (found && strcmp(lb_precision_name(p), name) != 0 && p <= LB_PRECISION_STORED) p++;
   found = found && p <= LB_PRECISION_STORED;
@@ -315,8 +315,10 @@ static void remember(const choice *c, const lb_model *m, const char *path) {
 static lb_status apply(lb_model *m, const choice *c, bool packed, lb_error *err) {
   lb_status st = LB_OK;
   if (c->precision == LB_PRECISION_INT8) {
-    if (!packed) st = lb__model_pack(m, err);
-    if (st == LB_OK) lb__model_release_elements(m);
+    if (packed)
+      lb__model_release_elements(m);
+    else
+      st = lb__model_pack_alone(m, err);
   } else if (packed) {
     lb__model_release_packed(m);
   }

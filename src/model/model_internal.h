@@ -42,10 +42,11 @@ const char *lb__parameter_name(char text[LB__WEIGHT_NAME_SIZE], const lb_model *
 
 /* Makes the weights ready for model->options.precision, and notes in model->info what it is. */
 lb_status lb__model_prepare(lb_model *m, lb_error *err);
-lb__compute lb__model_compute(lb_precision precision); /* AUTO: F32 */
-lb_status lb__model_pack(lb_model *m, lb_error *err);  /* for INT8, beside the elements */
-void lb__model_release_packed(lb_model *m);            /* back to the elements alone */
-void lb__model_release_elements(lb_model *m);          /* what is packed is enough */
+lb__compute lb__model_compute(lb_precision precision);      /* AUTO: F32 */
+lb_status lb__model_pack(lb_model *m, lb_error *err);       /* for INT8, beside the elements */
+lb_status lb__model_pack_alone(lb_model *m, lb_error *err); /* instead of the elements */
+void lb__model_release_packed(lb_model *m);                 /* back to the elements alone */
+void lb__model_release_elements(lb_model *m);               /* what is packed is enough */
 /* Chooses by measurement (auto_precision.c). */
 lb_status lb__model_choose_precision(lb_model *m, lb_error *err);
 

@@ -104,6 +104,9 @@ static lb_status pack_all(lb_model *m, visit_fn *visit, lb_error *err) {
 lb_status lb__model_pack(lb_model *m, lb_error *err) {
   return pack_all(m, pack, err);
 }
+lb_status lb__model_pack_alone(lb_model *m, lb_error *err) {
+  return pack_all(m, pack_and_release, err);
+}
 void lb__model_release_packed(lb_model *m) {
   (void)each_linear_weight(m, unpack, NULL);
 }
