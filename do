@@ -129,6 +129,7 @@ do_fuzz() {
   minutes=${1:-5} engine=${2:-libfuzzer}
   case $minutes in '' | *[!0-9]*) stop "fuzz: want a number of minutes, found '$minutes'" ;; esac
   case $engine in libfuzzer | afl) ;; *) stop "fuzz: want afl or nothing, found '$engine'" ;; esac
+  [ -f tests/fuzz/CMakeLists.txt ] || stop "this tree has no tests/fuzz/ folder"
   need_base
   need clang libclang-rt-dev libomp-dev
   if [ "$engine" = afl ]; then
@@ -156,8 +157,9 @@ do_fuzz() {
 fuzz_with_libfuzzer() {
   found=build/fuzz/found/$name
   mkdir -p "$found"
+  [ -d "$corpus" ] || corpus=
   "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="$found/" "$found" "$corpus"
+    -artifact_prefix="$found/" "$found" ${corpus:+"$corpus"}
 }
 
 fuzz_with_afl() {

@@ -181,11 +181,11 @@ static void fill(lb__kernel_table *table, unsigned use) {
   lb__int8_select(&lb__int8_reference);
   table->pack_weight = lb__int8_pack;
 #if defined(__x86_64__)
-  if (use >> AVX512 & 1 && has(HAS_avx512vnni))
-    lb__int8_select_avx512vnni();
-  else if (use >> AVX512 & 1 || use >> AVX2 & 1)
-    lb__int8_select_avx2();
   if (use >> AVX512 & 1) {
+    if (has(HAS_avx512vnni))
+      lb__int8_select_avx512vnni();
+    else
+      lb__int8_select_avx2(); /* there is no AVX-512 without AVX2 */
     lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);
     lb__backward_select_avx512(table);
@@ -196,6 +196,7 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__divergence_select_avx512(table);
     lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
+    lb__int8_select_avx2();
     lb__rows_select_avx2();
     lb__elementwise_select_avx2(table);
     lb__backward_select_avx2(table);

@@ -181,10 +181,10 @@ static lb_status read_text(side *r, lb_model *m, const text *t, lb__compute comp
 }
 
 /* Logits of rows begin .. begin+n-1 by each side's own products. */
-static lb_status logits_of(lb_tensor **out, const side *r, lb_model *m, int64_t begin, int64_t n,
+static lb_status logits_of(lb_tensor **out, side *r, lb_model *m, int64_t begin, int64_t n,
                            lb_error *err) {
   lb_tensor rows = lb__tensor_rows(r->hidden, begin, n);
-  return lb__model_logits(out, m, (lb__stream *)&r->stream, &rows, err);
+  return lb__model_logits(out, m, &r->stream, &rows, err);
 }
 
 /* Sum of KL(exact || fast) over some rows, added to *kl. */

@@ -43,7 +43,7 @@ typedef lb_status visit_fn(lb_model *m, lb__weight w, int64_t layer, lb_error *e
 
 static lb_status each_linear_weight(lb_model *m, visit_fn *visit, lb_error *err) {
   lb_status st = LB_OK;
-  for (int64_t layer = 0; layer < m->config.n_layers; layer++)
+  for (int64_t layer = 0; layer < m->config.n_layers && st == LB_OK; layer++)
     for (lb__weight w = LB__FIRST_LAYER_WEIGHT; w < LB__N_WEIGHTS && st == LB_OK; w++)
       if (is_linear(w) && lb__model_weight(m, w, layer) != NULL) st = visit(m, w, layer, err);
   return st == LB_OK ? visit(m, head_of(m), 0, err) : st;
@@ -123,7 +123,7 @@ lb_status lb__model_prepare(lb_model *m, lb_error *err) {
   case LB_PRECISION_F32:
   case LB_PRECISION_BF16:
   case LB_PRECISION_STORED: return LB_OK;
-  case LB_PRECISION_INT8: return pack_all(m, pack_and_release, err);
+  case LB_PRECISION_INT8: return lb__model_pack_alone(m, err);
   case LB_PRECISION_AUTO: return lb__model_choose_precision(m, err);
   }
   return lb__fail(err, LB_E_ARG, "precision %d: there are auto, f32, bf16, int8 and stored",

@@ -113,7 +113,7 @@ lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, lb_error *e
   if (st != LB_OK)
     return lb__fail(err, st, "linear: no packed products of this precision (kernel %s)",
                     table->chosen[LB__OP_linear]);
-  if (weight->packed != NULL) weight->packed->free(weight->packed);
+  lb__tensor_unpack(weight);
   weight->packed = packed;
   return LB_OK;
 }

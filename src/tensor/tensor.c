@@ -73,7 +73,7 @@ lb_status lb__tensor_init(lb_tensor *out, lb_dtype dtype, int rank, const int64_
 void lb__tensor_deinit(lb_tensor *t) {
   if (t == NULL) return;
   if (t->owns_memory_) lb__free_aligned(t->memory_);
-  if (t->packed != NULL) t->packed->free(t->packed);
+  lb__tensor_unpack(t);
   *t = (lb_tensor){0};
 }
 

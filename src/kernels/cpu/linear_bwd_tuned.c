@@ -9,6 +9,7 @@
 
 #include "base/threads.h"
 #include "blocks.h"
+#include "sizes.h"
 #include "tiles.h"
 #include "tensor/tensor_data.h"
 
@@ -21,10 +22,6 @@ void lb__linear_bwd_select_gemm(lb__gemm_add_fn *function) {
 }
 void lb__linear_bwd_select_gemm_bf16(lb__gemm_add_fn *function) {
   gemm_bf16 = function;
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
 }
 
 /* ---- one product ---- */

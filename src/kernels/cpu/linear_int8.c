@@ -3,6 +3,7 @@
 #include "base/threads.h"
 #include "blocks.h"
 #include "packed.h"
+#include "sizes.h"
 #include "tensor/tensor_data.h"
 
 static const lb__int8_kernels *kernels = &lb__int8_reference;
@@ -11,18 +12,7 @@ void lb__int8_select(const lb__int8_kernels *selected) {
   kernels = selected;
 }
 
-static int64_t pieces(int64_t n, int64_t size) {
-  return (n + size - 1) / size;
-}
-static size_t padded(size_t bytes) {
-  return (bytes + 63) & ~(size_t)63;
-}
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
-/* Small groups round more finely, but each costs a scaling of the sums: below 64 that would show,
- * above 256 nothing is gained (docs/decisions/0007). */
+/* Small groups round more finely, but each costs a scaling of the sums (docs/decisions/0007). */
 static lb__int8_cut cut_inputs(int64_t I) {
   enum { LEAST = 64, MOST = 128 };
   int64_t block = smaller(I & -I, MOST);
@@ -37,12 +27,14 @@ static int64_t row_bytes(const lb__int8_cut *c) {
   return c->n_groups * c->quads * LB__INT8_DEPTH;
 }
 
-/* A row of floats, rotated in place, to bytes and step sizes of groups; padding is 0. */
-static void quantize_row(int8_t *bytes, float *scales, float *x, const lb__int8_cut *c) {
-  kernels->rotate(x, x, c->I, c->block);
+/* A row of floats to bytes and step sizes of groups; padding is 0. `rotated` is scratch, and may be
+ * x itself. */
+static void quantize_row(int8_t *bytes, float *scales, float *rotated, const float *x,
+                         const lb__int8_cut *c) {
+  kernels->rotate(rotated, x, c->I, c->block);
   for (int64_t g = 0; g < c->n_groups; g++) {
     int8_t *group = bytes + g * c->quads * LB__INT8_DEPTH;
-    kernels->quantize(group, &scales[g], x + g * c->size, c->size);
+    kernels->quantize(group, &scales[g], rotated + g * c->size, c->size);
     for (int64_t i = c->size; i < c->quads * LB__INT8_DEPTH; i++) group[i] = 0;
   }
 }
@@ -89,7 +81,7 @@ static void pack_row(const packing *p, int64_t o, const scratch *s) {
   const lb__int8_cut *c = &w->cut;
   int64_t panel = o / LB__INT8_PANEL, lane = o % LB__INT8_PANEL;
   p->decode(s->x, p->rows + (size_t)o * p->row_bytes, c->I);
-  quantize_row(s->bytes, s->scales, s->x, c);
+  quantize_row(s->bytes, s->scales, s->x, s->x, c);
   for (int64_t g = 0; g < c->n_groups; g++)
     w->scales[(panel * c->n_groups + g) * LB__INT8_PANEL + lane] = s->scales[g] / (float)c->block;
   uint8_t *to = w->values + panel * row_bytes(c) * LB__INT8_PANEL + lane * LB__INT8_DEPTH;
@@ -177,8 +169,8 @@ static void quantize_rows(void *ctx, int64_t begin, int64_t end) {
   const job *j = ctx;
   scratch s = scratch_of(j->scratch, j->cut);
   for (int64_t n = begin; n < end; n++) {
-    memcpy(s.x, lb__tensor_f32(j->args->x) + n * j->cut->I, (size_t)j->cut->I * sizeof *s.x);
-    quantize_row(s.bytes, s.scales, s.x, j->cut);
+    const float *x = lb__tensor_f32(j->args->x) + n * j->cut->I;
+    quantize_row(s.bytes, s.scales, s.x, x, j->cut);
     place_row(j, n, &s);
   }
 }

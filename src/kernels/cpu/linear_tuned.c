@@ -13,6 +13,7 @@
 #include "blocks.h"
 #include "halves.h"
 #include "packed.h"
+#include "sizes.h"
 #include "tiles.h"
 #include "tensor/tensor_data.h"
 
@@ -58,10 +59,6 @@ static job describe(const lb__linear_args *a) {
   j.out = lb__tensor_f32(a->out);
   j.row_bytes = j.O > 0 ? a->weight->size_bytes / (size_t)j.O : 0;
   return j;
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
 }
 
 /* ---- portable dot products, for any dtype: decode a piece, multiply ---- */
@@ -197,9 +194,6 @@ static void round_rows(void *ctx, int64_t begin, int64_t end) {
 }
 
 /* Workspace: one status for each task, x in bfloat16, one panel for each thread. */
-static size_t padded(size_t bytes) {
-  return (bytes + 63) & ~(size_t)63;
-}
 static size_t status_bytes(const job *j) {
   return padded((size_t)(j->n_panels * j->n_token_blocks) * sizeof(lb_status));
 }
