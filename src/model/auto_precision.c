@@ -243,7 +243,6 @@ static lb_status try_one(choice *best, lb_model *m, const text *t, side *exact,
 }
 
 static lb_status measure(choice *best, lb_model *m, bool packed, lb_error *err) {
-  /* STORED joins when it has kernels of its own: today it computes as F32 does */
   static const lb_precision candidates[] = {LB_PRECISION_BF16, LB_PRECISION_INT8};
   text t = {0};
   side exact = {0};
@@ -286,8 +285,8 @@ static bool recall(choice *out, const lb_model *m, const char *path) {
                lb__json_get_real(&out->kl, j, "kl", true, path, NULL) == LB_OK &&
                bound == m->options.precision_max_kl && out->kl >= 0.0 && out->kl <= bound;
   lb_precision p = LB_PRECISION_F32;
-  while (found && strcmp(lb_precision_name(p), name) != 0 && p <= LB_PRECISION_STORED) p++;
-  found = found && p <= LB_PRECISION_STORED;
+  while (found && strcmp(lb_precision_name(p), name) != 0 && p <= LB_PRECISION_INT8) p++;
+  found = found && p <= LB_PRECISION_INT8;
   if (found) out->precision = p;
   json_decref(j);
   return found;

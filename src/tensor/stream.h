@@ -7,19 +7,13 @@
 
 #include "tensor.h"
 
-/* How linear layers compute.
- *   F32     float32, whatever the stored type: what every other one is measured against
- *   BF16    kernels may round activations and weights to bfloat16 where that is faster (many
- * tokens, a CPU that has such products); sums in float32 STORED  block weights are multiplied as
- * the integers they are stored as, with activations as integers of 15 bits; other weights as F32
- *   INT8    weights that lb__op_pack_weight laid out: 8-bit integers on both sides, rotated so that
- *           outliers do not hurt (docs/decisions/0007)
- * A model's backward knows F32 and BF16 only. */
+/* How linear layers compute. A model's backward knows the first two only. */
 typedef enum lb__compute {
-  LB__COMPUTE_F32,
-  LB__COMPUTE_BF16,
-  LB__COMPUTE_STORED,
-  LB__COMPUTE_INT8
+  LB__COMPUTE_F32,  /* float32, whatever the stored type: what the others are measured against */
+  LB__COMPUTE_BF16, /* kernels may round both factors to bfloat16 where that is faster (many tokens,
+                       a CPU that has such products); sums in float32 */
+  LB__COMPUTE_INT8  /* weights that lb__op_pack_weight laid out, activations rounded likewise: 8-bit
+                       integers, rotated so that outliers do not hurt (docs/decisions/0007) */
 } lb__compute;
 
 typedef struct lb__tape lb__tape;
