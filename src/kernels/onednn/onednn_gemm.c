@@ -1,4 +1,4 @@
-/* onednn_gemm.c - see onednn_gemm.h. Owns: every call of oneDNN.
+/* onednn_gemm.c - see onednn_gemm.h. Owns: every call of oneDNN, with signals held back.
  *
  * Both products are meant to be called inside a parallel loop, one for each thread, where oneDNN
  * stays on the calling thread. */
@@ -7,6 +7,7 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 static lb_status status_of(dnnl_status_t st) {
@@ -24,14 +25,33 @@ const char *lb__onednn_version(char text[16]) {
   return text;
 }
 
+/* The code that oneDNN generates does not leave the stack as a signal handler needs it: a handler
+ * that runs meanwhile on the same stack writes into the heap (docs/decisions/0009). So signals wait
+ * until the product is done. */
+static sigset_t hold_signals(void) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  return before;
+}
+static void let_signals_in(sigset_t before) {
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 lb_status lb__onednn_gemm(float *out, int64_t ldo, const float *x, const float *w, int64_t M,
                           int64_t N, int64_t K) {
-  return status_of(dnnl_sgemm('N', 'T', M, N, K, 1.0f, x, K, w, K, 0.0f, out, ldo));
+  sigset_t before = hold_signals();
+  dnnl_status_t st = dnnl_sgemm('N', 'T', M, N, K, 1.0f, x, K, w, K, 0.0f, out, ldo);
+  let_signals_in(before);
+  return status_of(st);
 }
 
 lb_status lb__onednn_gemm_add(const lb__gemm_add *g) {
-  return status_of(dnnl_sgemm(g->a_transposed ? 'T' : 'N', 'N', g->M, g->N, g->K, 1.0f, g->a,
-                              g->lda, g->b, g->ldb, 1.0f, g->c, g->ldc));
+  sigset_t before = hold_signals();
+  dnnl_status_t st = dnnl_sgemm(g->a_transposed ? 'T' : 'N', 'N', g->M, g->N, g->K, 1.0f, g->a,
+                                g->lda, g->b, g->ldb, 1.0f, g->c, g->ldc);
+  let_signals_in(before);
+  return status_of(st);
 }
 
 /* ---- bfloat16: a matmul primitive ---- */
@@ -124,10 +144,12 @@ static lb_status multiply(matrix x, matrix w, matrix out, bool add) {
   pthread_once(&engine_once, make_engine);
   if (engine_status != dnnl_success) return status_of(engine_status);
   product p = {0};
+  sigset_t before = hold_signals();
   dnnl_status_t st = add ? make_adding(&p) : dnnl_success;
   if (st == dnnl_success) st = make_primitive(&p, &x, &w, &out);
   if (st == dnnl_success) st = execute(&p, &x, &w, &out);
   product_deinit(&p);
+  let_signals_in(before);
   return status_of(st);
 }
 
