@@ -21,7 +21,7 @@ typedef struct generation_args {
 #define PRECISION_OPTION(place, unless_said)                                                       \
   {                                                                                                \
     .name = "precision", .kind = OPTION_CHOICE, .offset = (place),                                 \
-    .choices = "auto|f32|bf16|int8", .fallback = (unless_said),                                    \
+    .choices = "auto|f32|bf16|int8|stored", .fallback = (unless_said),                             \
     .help = "how products are computed; auto: the fastest that stays close to f32, measured once " \
             "per model on text of its own"                                                         \
   }

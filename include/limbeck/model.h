@@ -21,10 +21,12 @@ extern "C" {
 typedef struct lb_model lb_model;
 
 typedef enum lb_precision {
-  LB_PRECISION_AUTO, /* the fastest whose measured KL to f32 is small enough */
-  LB_PRECISION_F32,  /* stored weights expanded to float32 inside each product */
-  LB_PRECISION_BF16, /* products of bfloat16 rounded operands, summed in float32 */
-  LB_PRECISION_INT8  /* weights and activations as rotated 8-bit integers; frozen models only */
+  LB_PRECISION_AUTO,  /* the fastest whose measured KL to f32 is small enough */
+  LB_PRECISION_F32,   /* stored weights expanded to float32 inside each product */
+  LB_PRECISION_BF16,  /* products of bfloat16 rounded operands, summed in float32 */
+  LB_PRECISION_INT8,  /* weights and activations as rotated 8-bit integers; frozen models only */
+  LB_PRECISION_STORED /* weights stay in the file's quantised blocks, activations are rounded to 8
+                         bits: the least memory. Other weights as with F32. Frozen models only */
 } lb_precision;
 
 typedef struct lb_model_options {

@@ -6,8 +6,10 @@
 #include "base/fail.h"
 #include "cpu/blocks.h"
 #include "cpu/linear_parts.h"
+#include "cpu/linear_quantized.h"
 #include "cpu/packed.h"
 #include "cpu/reference/reference.h"
+#include "cpu/stored.h"
 #include "onednn/onednn_gemm.h"
 #if defined(__x86_64__)
 #include "cpu/x86/x86.h"
@@ -179,13 +181,19 @@ static void fill(lb__kernel_table *table, unsigned use) {
   lb__ref_fill(table);
   fill_linear(table, use);
   lb__int8_select(&lb__int8_reference);
+  lb__stored_select(&lb__stored_reference);
   table->pack_weight = lb__int8_pack;
+  table->linear_prepared_bytes = lb__quantized_prepared_bytes;
+  table->linear_prepare = lb__quantized_prepare;
 #if defined(__x86_64__)
   if (use >> AVX512 & 1) {
-    if (has(HAS_avx512vnni))
+    if (has(HAS_avx512vnni)) {
       lb__int8_select_avx512vnni();
-    else
-      lb__int8_select_avx2(); /* there is no AVX-512 without AVX2 */
+      lb__stored_select_avx2vnni();
+    } else { /* there is no AVX-512 without AVX2 */
+      lb__int8_select_avx2();
+      lb__stored_select_avx2();
+    }
     lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);
     lb__backward_select_avx512(table);
@@ -197,6 +205,7 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
     lb__int8_select_avx2();
+    lb__stored_select_avx2();
     lb__rows_select_avx2();
     lb__elementwise_select_avx2(table);
     lb__backward_select_avx2(table);

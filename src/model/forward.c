@@ -55,17 +55,29 @@ static lb_status linear(const pass *p, lb_tensor **out, const lb_tensor *x, lb__
   return lb__op_linear(p->s, out, x, weight(p, w), weight(p, bias), p->err);
 }
 
-/* One of q, k, v: projected, seen as heads [N, heads, D], normalised. */
-static lb_status project_heads(const pass *p, lb_tensor **out, const lb_tensor *x, lb__weight w,
-                               lb__weight bias, lb__weight head_norm, int64_t heads) {
+static lb__projection projection(const pass *p, lb__weight w, lb__weight bias) {
+  return (lb__projection){weight(p, w), weight(p, bias)};
+}
+
+/* One of q, k, v: seen as heads [N, heads, D], normalised. */
+static lb_status see_heads(const pass *p, lb_tensor **x, lb__weight head_norm, int64_t heads) {
   const lb__model_config *c = &p->m->config;
-  lb_status st = linear(p, out, x, w, bias);
-  if (st != LB_OK) return st;
-  st = lb__op_reshape(p->s, out, *out, 3, (int64_t[]){p->batch->n_tokens, heads, c->head_dim},
-                      p->err);
-  if (st != LB_OK || !c->family->qk_norm || w == LB__W_V) return st;
-  return lb__op_rms_norm(p->s, out, *out, weight(p, head_norm), c->norm_eps, c->norm_offset,
-                         p->err);
+  int64_t shape[3] = {p->batch->n_tokens, heads, c->head_dim};
+  lb_status st = lb__op_reshape(p->s, x, *x, 3, shape, p->err);
+  if (st != LB_OK || !c->family->qk_norm || head_norm == LB__W_V) return st;
+  return lb__op_rms_norm(p->s, x, *x, weight(p, head_norm), c->norm_eps, c->norm_offset, p->err);
+}
+
+static lb_status project_heads(const pass *p, lb_tensor **q, lb_tensor **k, lb_tensor **v,
+                               const lb_tensor *x) {
+  const lb__model_config *c = &p->m->config;
+  const lb__projection qkv[] = {projection(p, LB__W_Q, LB__W_Q_BIAS),
+                                projection(p, LB__W_K, LB__W_K_BIAS),
+                                projection(p, LB__W_V, LB__W_V_BIAS)};
+  lb_status st = lb__op_linear_group(p->s, (lb_tensor * *const[]){q, k, v}, x, qkv, 3, p->err);
+  if (st == LB_OK) st = see_heads(p, q, LB__W_Q_NORM, c->n_heads);
+  if (st == LB_OK) st = see_heads(p, k, LB__W_K_NORM, c->n_kv_heads);
+  return st == LB_OK ? see_heads(p, v, LB__W_V, c->n_kv_heads) : st;
 }
 
 static lb_status rotate(const pass *p, lb_tensor *q, lb_tensor *k) {
@@ -111,9 +123,7 @@ static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
   const lb__model_config *c = &p->m->config;
   lb_tensor *h, *q, *k, *v;
   lb_status st = norm(p, &h, x, LB__W_ATTN_NORM, LB__W_ATTN_NORM_BIAS);
-  if (st == LB_OK) st = project_heads(p, &q, h, LB__W_Q, LB__W_Q_BIAS, LB__W_Q_NORM, c->n_heads);
-  if (st == LB_OK) st = project_heads(p, &k, h, LB__W_K, LB__W_K_BIAS, LB__W_K_NORM, c->n_kv_heads);
-  if (st == LB_OK) st = project_heads(p, &v, h, LB__W_V, LB__W_V_BIAS, LB__W_V, c->n_kv_heads);
+  if (st == LB_OK) st = project_heads(p, &q, &k, &v, h);
   if (st == LB_OK) st = rotate(p, q, k);
   if (st == LB_OK) st = attend(p, &h, q, k, v);
   if (st != LB_OK) return st;
@@ -126,16 +136,24 @@ static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
   return norm(p, out, *out, LB__W_POST_ATTN_NORM, LB__W_POST_ATTN_NORM);
 }
 
+static lb_status gated(const pass *p, lb_tensor **up, const lb_tensor *x) {
+  lb_tensor *gate;
+  const lb__projection both[] = {projection(p, LB__W_UP, LB__W_UP_BIAS),
+                                 projection(p, LB__W_GATE, LB__W_GATE_BIAS)};
+  lb_status st = lb__op_linear_group(p->s, (lb_tensor * *const[]){up, &gate}, x, both, 2, p->err);
+  if (st != LB_OK) return st;
+  return lb__op_act_mul(p->s, up, gate, *up, p->m->config.activation, p->err);
+}
+
 static lb_status mlp(const pass *p, lb_tensor **out, const lb_tensor *x) {
   const lb__model_config *c = &p->m->config;
-  lb_tensor *h, *up, *gate;
+  lb_tensor *h, *up;
   lb_status st = norm(p, &h, x, LB__W_MLP_NORM, LB__W_MLP_NORM_BIAS);
-  if (st == LB_OK) st = linear(p, &up, h, LB__W_UP, LB__W_UP_BIAS);
   if (st == LB_OK && c->family->gated) {
-    st = linear(p, &gate, h, LB__W_GATE, LB__W_GATE_BIAS);
-    if (st == LB_OK) st = lb__op_act_mul(p->s, &up, gate, up, c->activation, p->err);
+    st = gated(p, &up, h);
   } else if (st == LB_OK) {
-    st = lb__op_act(p->s, &up, up, c->activation, p->err);
+    st = linear(p, &up, h, LB__W_UP, LB__W_UP_BIAS);
+    if (st == LB_OK) st = lb__op_act(p->s, &up, up, c->activation, p->err);
   }
   if (st == LB_OK) st = linear(p, out, up, LB__W_DOWN, LB__W_DOWN_BIAS);
   if (st == LB_OK) st = drop(p, out, draw_at(p, c->residual_dropout, PLACE_MLP_OUT));

@@ -15,6 +15,7 @@ static const struct {
     [LB_PRECISION_F32] = {"f32", LB__COMPUTE_F32},
     [LB_PRECISION_BF16] = {"bf16", LB__COMPUTE_BF16},
     [LB_PRECISION_INT8] = {"int8", LB__COMPUTE_INT8},
+    [LB_PRECISION_STORED] = {"stored", LB__COMPUTE_STORED},
 };
 enum { N_PRECISIONS = sizeof precisions / sizeof *precisions };
 
@@ -120,10 +121,11 @@ lb_status lb__model_prepare(lb_model *m, lb_error *err) {
   m->info.precision_kl = NAN;
   switch (m->options.precision) {
   case LB_PRECISION_F32:
-  case LB_PRECISION_BF16: return LB_OK;
+  case LB_PRECISION_BF16:
+  case LB_PRECISION_STORED: return LB_OK;
   case LB_PRECISION_INT8: return lb__model_pack_alone(m, err);
   case LB_PRECISION_AUTO: return lb__model_choose_precision(m, err);
   }
-  return lb__fail(err, LB_E_ARG, "precision %d: there are auto, f32, bf16 and int8",
+  return lb__fail(err, LB_E_ARG, "precision %d: there are auto, f32, bf16, int8 and stored",
                   (int)m->options.precision);
 }

@@ -16,6 +16,11 @@ typedef struct lb__kernel_table {
   size_t (*name##_workspace)(const lb__##name##_args *args); /* NULL: needs none */
 #include "ops.def"
 #undef LB__OP
+  /* What a linear does to x whatever the weight (rounding it to integers), for several weights at
+   * once: the size it takes, 0 when there is no such step, which must be the same for all weights
+   * with which the result is used. NULL: no kernel of this set has one. */
+  size_t (*linear_prepared_bytes)(const lb__linear_args *args);
+  void (*linear_prepare)(const lb__linear_args *args, void *memory);
   /* See lb__op_pack_weight. NULL: this set of kernels has no packed products. */
   lb_status (*pack_weight)(lb__packed **out, const lb_tensor *weight, lb__compute compute);
   /* name of the chosen kernel of each op, e.g. "reference", "avx512", "onednn f32"; for doctor */

@@ -86,21 +86,57 @@ static lb_status record_linear(lb__stream *s, const lb__linear_args *a, lb_error
   return lb__tape_record(s, a->out, false, linear_backward, &saved, sizeof saved, err);
 }
 
+/* The arguments for one weight, its result allocated. */
+static lb_status describe_linear(lb__linear_args *args, lb__stream *s, const lb_tensor *x,
+                                 const lb__projection *p, lb_error *err) {
+  lb_status st = check_linear(s, x, p->weight, p->bias, err);
+  if (st != LB_OK) return st;
+  *args = (lb__linear_args){.x = x, .weight = p->weight, .bias = p->bias};
+  /* in double nothing is rounded: it is there for verifying */
+  args->compute = s->real == LB_DTYPE_F64 ? LB__COMPUTE_F32 : s->compute;
+  int64_t shape[2] = {x->shape[0], p->weight->shape[0]};
+  return lb__stream_tensor(&args->out, s, s->real, 2, shape, err);
+}
+
+/* What the kernels make of x before they look at a weight, once for all of them. */
+static lb_status prepare(lb__stream *s, lb__linear_args *args, int n, lb_error *err) {
+  const lb__kernel_table *table = lb__kernels();
+  if (n < 2 || table->linear_prepared_bytes == NULL) return LB_OK;
+  size_t bytes = 0;
+  for (int i = 0; i < n && bytes == 0; i++) {
+    bytes = table->linear_prepared_bytes(&args[i]);
+    if (bytes == 0) continue;
+    void *memory = lb__arena_alloc(&s->arena, bytes);
+    if (memory == NULL) return lb__fail_nomem(err, "a step's rounded activations");
+    table->linear_prepare(&args[i], memory);
+    for (int k = 0; k < n; k++) args[k].prepared = memory;
+  }
+  return LB_OK;
+}
+
+lb_status lb__op_linear_group(lb__stream *s, lb_tensor **const outs[], const lb_tensor *x,
+                              const lb__projection *projections, int n, lb_error *err) {
+  lb__linear_args args[LB__MOST_PROJECTIONS];
+  LB_ASSERT(n >= 1 && n <= LB__MOST_PROJECTIONS);
+  lb_status st = LB_OK;
+  for (int i = 0; i < n; i++) *outs[i] = NULL;
+  for (int i = 0; i < n && st == LB_OK; i++)
+    st = describe_linear(&args[i], s, x, &projections[i], err);
+  lb__arena_mark mark = lb__arena_get_mark(&s->arena);
+  if (st == LB_OK) st = prepare(s, args, n, err);
+  for (int i = 0; i < n && st == LB_OK; i++) {
+    st = lb__run_linear(&s->arena, &args[i], err);
+    if (st == LB_OK) st = record_linear(s, &args[i], err);
+    if (st == LB_OK) *outs[i] = args[i].out;
+  }
+  if (s->tape == NULL) lb__arena_release(&s->arena, mark); /* a record lies behind it */
+  return st;
+}
+
 lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, const lb_tensor *weight,
                         const lb_tensor *bias, lb_error *err) {
-  *out = NULL;
-  lb_status st = check_linear(s, x, weight, bias, err);
-  if (st != LB_OK) return st;
-  lb_tensor *y;
-  st = lb__stream_tensor(&y, s, s->real, 2, (int64_t[]){x->shape[0], weight->shape[0]}, err);
-  if (st != LB_OK) return st;
-  lb__linear_args args = {.out = y, .x = x, .weight = weight, .bias = bias};
-  /* in double nothing is rounded: it is there for verifying */
-  args.compute = s->real == LB_DTYPE_F64 ? LB__COMPUTE_F32 : s->compute;
-  st = lb__run_linear(&s->arena, &args, err);
-  if (st == LB_OK) st = record_linear(s, &args, err);
-  if (st == LB_OK) *out = y;
-  return st;
+  lb__projection one = {weight, bias};
+  return lb__op_linear_group(s, &out, x, &one, 1, err);
 }
 
 lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, lb_error *err) {

@@ -54,6 +54,7 @@ typedef struct lb__linear_args {
   lb_tensor *out;
   const lb_tensor *x, *weight, *bias;
   lb__compute compute;
+  void *prepared; /* what linear_prepare (kernel_table.h) made of x; NULL: the kernel does so */
 } lb__linear_args;
 
 /* Lays `weight` [O,I] (any float type) out for the products of `compute` (INT8) and attaches the
@@ -351,6 +352,13 @@ lb_status lb__op_embed(lb__stream *s, lb_tensor **out, const lb_tensor *ids,
                        const lb_tensor *weight, float scale, lb_error *err);
 lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, const lb_tensor *weight,
                         const lb_tensor *bias, lb_error *err);
+/* *outs[i] = x times projections[i]: what kernels do to x alone is done once. */
+enum { LB__MOST_PROJECTIONS = 3 };
+typedef struct lb__projection {
+  const lb_tensor *weight, *bias; /* bias may be NULL */
+} lb__projection;
+lb_status lb__op_linear_group(lb__stream *s, lb_tensor **const outs[], const lb_tensor *x,
+                              const lb__projection *projections, int n, lb_error *err);
 lb_status lb__op_rms_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,
                           const lb_tensor *weight, float eps, float weight_offset, lb_error *err);
 lb_status lb__op_layer_norm(lb__stream *s, lb_tensor **out, const lb_tensor *x,

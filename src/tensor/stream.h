@@ -12,8 +12,10 @@ typedef enum lb__compute {
   LB__COMPUTE_F32,  /* float32, whatever the stored type: what the others are measured against */
   LB__COMPUTE_BF16, /* kernels may round both factors to bfloat16 where that is faster (many tokens,
                        a CPU that has such products); sums in float32 */
-  LB__COMPUTE_INT8  /* weights that lb__op_pack_weight laid out, activations rounded likewise: 8-bit
+  LB__COMPUTE_INT8, /* weights that lb__op_pack_weight laid out, activations rounded likewise: 8-bit
                        integers, rotated so that outliers do not hurt (docs/decisions/0007) */
+  LB__COMPUTE_STORED /* the integers of stored blocks, activations rounded to 8 bits; with many
+                        tokens as INT8. Weights that are not in blocks: as F32 */
 } lb__compute;
 
 typedef struct lb__tape lb__tape;

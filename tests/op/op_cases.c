@@ -35,7 +35,7 @@ static void run_linear(const op_case *c, const lb__kernel_table *table, op_resul
     lb__tensor_f32(&x)[I / 2] = NAN;
     lb__tensor_f32(&x)[I + 1] = INFINITY;
   }
-  lb__linear_args args = {&out, &x, &weight, c->p[4] ? &bias : NULL, (lb__compute)c->p[5]};
+  lb__linear_args args = {&out, &x, &weight, c->p[4] ? &bias : NULL, (lb__compute)c->p[5], NULL};
   RUN(linear, args);
   keep_floats(result, &out);
   lb__tensor_deinit(&x);

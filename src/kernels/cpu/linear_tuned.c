@@ -12,7 +12,7 @@
 #include "base/threads.h"
 #include "blocks.h"
 #include "halves.h"
-#include "packed.h"
+#include "linear_quantized.h"
 #include "sizes.h"
 #include "tiles.h"
 #include "tensor/tensor_data.h"
@@ -206,7 +206,7 @@ static size_t panel_bytes(const job *j) {
 }
 
 size_t lb__tuned_linear_workspace(const lb__linear_args *args) {
-  if (lb__int8_wanted(args) != NULL) return lb__int8_linear_workspace(args);
+  if (lb__quantized_wanted(args)) return lb__quantized_linear_workspace(args);
   job j = describe(args);
   if (!is_thick(&j)) return 0;
   cut(&j);
@@ -228,7 +228,7 @@ static lb_status run_thick(job *j, void *workspace) {
 }
 
 lb_status lb__tuned_linear(const lb__linear_args *args, void *workspace) {
-  if (lb__int8_wanted(args) != NULL) return lb__int8_linear(args, workspace);
+  if (lb__quantized_wanted(args)) return lb__quantized_linear(args, workspace);
   job j = describe(args);
   if (j.N == 0 || j.O == 0) return LB_OK;
   if (is_thick(&j)) return run_thick(&j, workspace);

@@ -13,10 +13,11 @@
 #include "ops/kernel_table.h"
 
 enum {
-  LB__INT8_PANEL = 16, /* outputs that lie together */
-  LB__INT8_DEPTH = 4,  /* inputs of one output that lie together: one 8-bit dot product */
-  LB__INT8_ROWS = 12,  /* rows of activations that lie together */
-  LB__INT8_ZERO = 128  /* weights are stored as unsigned: value + 128 */
+  LB__INT8_PANEL = 16,           /* outputs that lie together */
+  LB__INT8_DEPTH = 4,            /* inputs of one output that lie together: one 8-bit dot product */
+  LB__INT8_ROWS = 12,            /* rows of activations that lie together */
+  LB__INT8_ZERO = 128,           /* weights are stored as unsigned: value + 128 */
+  LB__INT8_MOST_INPUTS = 1 << 16 /* one group of more could overflow its sum */
 };
 
 /* How I inputs are cut: groups of `size`, where a power of two of 64 to 256 divides I; else one
@@ -50,12 +51,13 @@ static inline int64_t lb__int8_block_rows(const lb__int8_rows *x, int64_t first)
   return x->N - first < LB__INT8_ROWS ? x->N - first : LB__INT8_ROWS;
 }
 
-/* A part of a product: rows of activations times panels of the weight, scaled, plus bias, into out
- * [N,O]. */
+/* A part of a product: rows of activations times panels of the weight, scaled, plus bias, into the
+ * first O columns of out [N,ldo]. */
 typedef struct lb__int8_part {
   const lb__int8_weight *weight;
   const lb__int8_rows *x;
   float *out;
+  int64_t ldo;
   const float *bias;   /* [O] or NULL */
   int64_t row, n_rows; /* whole blocks of x, or up to its end */
   int64_t panel, n_panels;
@@ -71,13 +73,57 @@ typedef struct lb__int8_kernels {
 } lb__int8_kernels;
 extern const lb__int8_kernels lb__int8_reference;
 void lb__int8_select(const lb__int8_kernels *kernels); /* called by cpu_select.c */
+const lb__int8_kernels *lb__int8_selected(void);
+
+/* ---- int8_rows.c ---- */
+
+lb__int8_cut lb__int8_cut_of(int64_t I);
+static inline int64_t lb__int8_row_bytes(const lb__int8_cut *c) { /* n_groups * quads quads */
+  return c->n_groups * c->quads * LB__INT8_DEPTH;
+}
+
+/* A row of floats, of bytes, of step sizes: what rounding one row wants. */
+typedef struct lb__int8_scratch {
+  float *x, *scales;
+  int8_t *bytes;
+} lb__int8_scratch;
+size_t lb__int8_scratch_bytes(const lb__int8_cut *c);
+lb__int8_scratch lb__int8_scratch_at(void *memory, const lb__int8_cut *c);
+
+/* x [cut->I] rotated and rounded to s->bytes and s->scales; x may be s->x. */
+void lb__int8_round_row(const lb__int8_scratch *s, const float *x, const lb__int8_cut *c);
+
+/* All rows of x [N,I], by all threads, into memory of lb__int8_rows_bytes. */
+size_t lb__int8_rows_bytes(int64_t N, const lb__int8_cut *c);
+lb__int8_rows lb__int8_rows_at(void *memory, int64_t N, const lb__int8_cut *c);
+void lb__int8_round_rows(void *memory, const lb_tensor *x);
+
+/* ---- int8_pack.c ---- */
+
+/* Panels of a weight that lies in rows of any type. */
+typedef struct lb__int8_panels {
+  lb__int8_cut cut;
+  int64_t O;
+  const char *rows;
+  size_t row_bytes;
+  lb_dtype dtype;
+} lb__int8_panels;
+lb__int8_panels lb__int8_panels_of(const lb_tensor *weight);
+
+/* Panels first .. of the source, as many as `out` has outputs for, by the calling thread. */
+void lb__int8_pack_panels(lb__int8_weight *out, const lb__int8_panels *source, int64_t first,
+                          const lb__int8_scratch *s);
+/* Of `panels` panels: out->values and out->scales in memory of this size. */
+size_t lb__int8_panels_bytes(int64_t panels, const lb__int8_cut *c);
+void lb__int8_panels_at(lb__int8_weight *out, void *memory);
 
 /* Table entry. */
 lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute compute);
 
-/* The packed weight that these arguments want to be multiplied with; NULL: another kernel's work.
- */
-const lb__int8_weight *lb__int8_wanted(const lb__linear_args *args);
+/* ---- linear_int8.c ---- */
+
+/* args->prepared: rows that lb__int8_round_rows made of x. Without a packed weight, panels of the
+ * stored one are packed on the way and dropped again. */
 lb_status lb__int8_linear(const lb__linear_args *args, void *workspace);
 size_t lb__int8_linear_workspace(const lb__linear_args *args);
 

@@ -59,7 +59,7 @@ static void product(const lb__int8_part *p) {
   for (int64_t r = p->row; r < p->row + p->n_rows; r++)
     for (int64_t o = first; o < end; o++) {
       float y = dot(p, r, o);
-      p->out[r * w->O + o] = p->bias != NULL ? y + p->bias[o] : y;
+      p->out[r * p->ldo + o] = p->bias != NULL ? y + p->bias[o] : y;
     }
 }
 

@@ -4,7 +4,7 @@
 #include "base/threads.h"
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/halves.h"
-#include "kernels/cpu/packed.h"
+#include "kernels/cpu/linear_quantized.h"
 
 /* With LB__COMPUTE_BF16 both factors are rounded to bfloat16 before they are multiplied. */
 double lb__ref_factor(double x, lb__compute compute) {
@@ -58,12 +58,12 @@ static void features(void *ctx, int64_t begin, int64_t end) {
 }
 
 size_t lb__ref_linear_workspace(const lb__linear_args *args) {
-  if (lb__int8_wanted(args) != NULL) return lb__int8_linear_workspace(args);
+  if (lb__quantized_wanted(args)) return lb__quantized_linear_workspace(args);
   return (size_t)lb_threads_get() * (size_t)row_doubles(args->x->shape[1]) * sizeof(double);
 }
 
 lb_status lb__ref_linear(const lb__linear_args *args, void *workspace) {
-  if (lb__int8_wanted(args) != NULL) return lb__int8_linear(args, workspace);
+  if (lb__quantized_wanted(args)) return lb__quantized_linear(args, workspace);
   job j = {.args = args, .rows = workspace};
   lb__parallel_for(args->weight->shape[0], 1, features, &j);
   return LB_OK;

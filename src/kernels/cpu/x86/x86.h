@@ -11,6 +11,8 @@ void lb__rows_select_avx512(void);
 /* Products of integers. */
 void lb__int8_select_avx2(void);
 void lb__int8_select_avx512vnni(void);
+void lb__stored_select_avx2(void);
+void lb__stored_select_avx2vnni(void);
 
 /* Everything else: these overwrite entries of the table. */
 void lb__elementwise_select_avx2(lb__kernel_table *table);
