@@ -64,13 +64,72 @@ static void make_engine(void) {
   engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
 }
 
-/* Everything one product needs; all members may be NULL. */
+/* A matrix over the caller's memory. */
+typedef struct matrix {
+  dnnl_data_type_t type;
+  dnnl_dim_t rows, columns, row_stride, column_stride;
+  const void *data;
+} matrix;
+
+/* ---- what differs between oneDNN 2 and 3 ---- */
+
+#if DNNL_VERSION_MAJOR >= 3
+
+typedef dnnl_memory_desc_t layout; /* an object of its own */
+static dnnl_status_t layout_init(layout *l, const matrix *m) {
+  const dnnl_dims_t dims = {m->rows, m->columns}, strides = {m->row_stride, m->column_stride};
+  return dnnl_memory_desc_create_with_strides(l, 2, dims, m->type, strides);
+}
+static void layout_deinit(layout *l) {
+  if (*l != NULL) dnnl_memory_desc_destroy(*l);
+}
+static dnnl_status_t wrap(dnnl_memory_t *memory, layout *l, const matrix *m) {
+  return dnnl_memory_create(memory, *l, engine, (void *)(uintptr_t)m->data);
+}
+static dnnl_status_t append_sum(dnnl_post_ops_t after) {
+  return dnnl_post_ops_append_sum(after, 1.0f, 0, dnnl_data_type_undef);
+}
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, layout *x, layout *w, layout *y,
+                                      dnnl_primitive_attr_t attributes) {
+  return dnnl_matmul_primitive_desc_create(out, engine, *x, *w, NULL, *y, attributes);
+}
+
+#else
+
+typedef dnnl_memory_desc_t layout; /* a plain struct */
+static dnnl_status_t layout_init(layout *l, const matrix *m) {
+  const dnnl_dims_t dims = {m->rows, m->columns}, strides = {m->row_stride, m->column_stride};
+  return dnnl_memory_desc_init_by_strides(l, 2, dims, m->type, strides);
+}
+static void layout_deinit(layout *l) {
+  (void)l;
+}
+static dnnl_status_t wrap(dnnl_memory_t *memory, layout *l, const matrix *m) {
+  return dnnl_memory_create(memory, l, engine, (void *)(uintptr_t)m->data);
+}
+static dnnl_status_t append_sum(dnnl_post_ops_t after) {
+  return dnnl_post_ops_append_sum(after, 1.0f);
+}
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, layout *x, layout *w, layout *y,
+                                      dnnl_primitive_attr_t attributes) {
+  dnnl_matmul_desc_t matmul;
+  dnnl_status_t st = dnnl_matmul_desc_init(&matmul, x, w, NULL, y);
+  return st != dnnl_success ? st
+                            : dnnl_primitive_desc_create(out, &matmul, attributes, engine, NULL);
+}
+
+#endif
+
+/* ---- one product ---- */
+
+/* Everything it needs; all members may be zero. */
 typedef struct product {
   dnnl_post_ops_t after;
   dnnl_primitive_attr_t attributes;
   dnnl_primitive_desc_t description;
   dnnl_primitive_t primitive;
   dnnl_stream_t stream;
+  layout x_layout, w_layout, out_layout;
   dnnl_memory_t x, w, out;
 } product;
 
@@ -83,29 +142,15 @@ static void product_deinit(product *p) {
   if (p->description != NULL) dnnl_primitive_desc_destroy(p->description);
   if (p->attributes != NULL) dnnl_primitive_attr_destroy(p->attributes);
   if (p->after != NULL) dnnl_post_ops_destroy(p->after);
-}
-
-/* A matrix over the caller's memory. */
-typedef struct matrix {
-  dnnl_data_type_t type;
-  dnnl_dim_t rows, columns, row_stride, column_stride;
-  const void *data;
-  dnnl_memory_desc_t description;
-} matrix;
-
-static dnnl_status_t describe(matrix *m) {
-  const dnnl_dims_t dims = {m->rows, m->columns}, strides = {m->row_stride, m->column_stride};
-  return dnnl_memory_desc_init_by_strides(&m->description, 2, dims, m->type, strides);
-}
-
-static dnnl_status_t wrap(dnnl_memory_t *memory, const matrix *m) {
-  return dnnl_memory_create(memory, &m->description, engine, (void *)(uintptr_t)m->data);
+  layout_deinit(&p->out_layout);
+  layout_deinit(&p->w_layout);
+  layout_deinit(&p->x_layout);
 }
 
 /* The product is added to what is there. */
 static dnnl_status_t make_adding(product *p) {
   dnnl_status_t st = dnnl_post_ops_create(&p->after);
-  if (st == dnnl_success) st = dnnl_post_ops_append_sum(p->after, 1.0f);
+  if (st == dnnl_success) st = append_sum(p->after);
   if (st == dnnl_success) st = dnnl_primitive_attr_create(&p->attributes);
   if (st == dnnl_success) st = dnnl_primitive_attr_set_post_ops(p->attributes, p->after);
   return st;
@@ -114,24 +159,23 @@ static dnnl_status_t make_adding(product *p) {
 /* Kernels that were generated for a shape come from oneDNN's own cache, which all threads share;
  * the primitive around them is cheap, and must belong to the thread that runs it (its scratch is
  * thread-local). */
-static dnnl_status_t make_primitive(product *p, matrix *x, matrix *w, matrix *out) {
-  dnnl_status_t st = describe(x);
-  if (st == dnnl_success) st = describe(w);
-  if (st == dnnl_success) st = describe(out);
-  dnnl_matmul_desc_t matmul;
+static dnnl_status_t make_primitive(product *p, const matrix *x, const matrix *w,
+                                    const matrix *out) {
+  dnnl_status_t st = layout_init(&p->x_layout, x);
+  if (st == dnnl_success) st = layout_init(&p->w_layout, w);
+  if (st == dnnl_success) st = layout_init(&p->out_layout, out);
   if (st == dnnl_success)
-    st = dnnl_matmul_desc_init(&matmul, &x->description, &w->description, NULL, &out->description);
-  if (st == dnnl_success)
-    st = dnnl_primitive_desc_create(&p->description, &matmul, p->attributes, engine, NULL);
+    st = describe_product(&p->description, &p->x_layout, &p->w_layout, &p->out_layout,
+                          p->attributes);
   if (st == dnnl_success) st = dnnl_primitive_create(&p->primitive, p->description);
   return st;
 }
 
 static dnnl_status_t execute(product *p, const matrix *x, const matrix *w, const matrix *out) {
   dnnl_status_t st = dnnl_stream_create(&p->stream, engine, dnnl_stream_default_flags);
-  if (st == dnnl_success) st = wrap(&p->x, x);
-  if (st == dnnl_success) st = wrap(&p->w, w);
-  if (st == dnnl_success) st = wrap(&p->out, out);
+  if (st == dnnl_success) st = wrap(&p->x, &p->x_layout, x);
+  if (st == dnnl_success) st = wrap(&p->w, &p->w_layout, w);
+  if (st == dnnl_success) st = wrap(&p->out, &p->out_layout, out);
   if (st != dnnl_success) return st;
   const dnnl_exec_arg_t args[] = {
       {DNNL_ARG_SRC, p->x}, {DNNL_ARG_WEIGHTS, p->w}, {DNNL_ARG_DST, p->out}};
