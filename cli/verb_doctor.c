@@ -70,11 +70,30 @@ static void print_kernels(const lb_doctor *d, const cli *c) {
   table_free(&t);
 }
 
+static void print_products(const lb_doctor *d, const cli *c) {
+  table t = {.header = {"product", "kernel", "GFLOP/s", "chosen", "used for"}, .align = "llrll"};
+  for (int i = 0; i < d->n_products; i++) {
+    const lb_doctor_product *p = &d->products[i];
+    table_add(&t, "%s", p->product);
+    table_add(&t, "%s", p->kernel);
+    if (p->gflops > 0.0)
+      table_add(&t, "%.1f", p->gflops);
+    else
+      table_add(&t, "not measured");
+    table_add(&t, "%s", p->chosen ? "yes" : "");
+    table_add(&t, "%s", p->meaning);
+  }
+  putchar('\n');
+  table_print(&t, c, stdout);
+  table_free(&t);
+}
+
 static void print_tables(const lb_doctor *d, const cli *c) {
   print_machine(d, c);
   print_features(c, "cpu feature", d->features, d->n_features);
   print_features(c, "kernel set", d->kernel_sets, d->n_kernel_sets);
   if (d->n_kernels > 0) print_kernels(d, c);
+  if (d->n_products > 0) print_products(d, c);
   putchar('\n');
   for (int i = 0; i < d->n_warnings; i++) printf("warning: %s\n", d->warnings[i]);
   if (d->n_warnings == 0) puts("nothing is missing");
@@ -85,6 +104,15 @@ static void print_tables(const lb_doctor *d, const cli *c) {
 static void write_features(writer *w, const char *key, const lb_doctor_feature *features, int n) {
   writer_open_object(w, key);
   for (int i = 0; i < n; i++) writer_bool(w, features[i].name, features[i].present);
+  writer_close_object(w);
+}
+
+static void write_product(writer *w, const lb_doctor_product *p) {
+  writer_open_object(w, NULL);
+  writer_string(w, "product", p->product);
+  writer_string(w, "kernel", p->kernel);
+  writer_real(w, "gflops", p->gflops);
+  writer_bool(w, "chosen", p->chosen);
   writer_close_object(w);
 }
 
@@ -111,6 +139,9 @@ static void print_json(const lb_doctor *d) {
   writer_open_object(&w, "kernels");
   for (int i = 0; i < d->n_kernels; i++) writer_string(&w, d->kernels[i].op, d->kernels[i].kernel);
   writer_close_object(&w);
+  writer_open_array(&w, "products");
+  for (int i = 0; i < d->n_products; i++) write_product(&w, &d->products[i]);
+  writer_close_array(&w);
   writer_open_array(&w, "warnings");
   for (int i = 0; i < d->n_warnings; i++) writer_string(&w, NULL, d->warnings[i]);
   writer_close_array(&w);

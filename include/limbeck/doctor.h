@@ -33,6 +33,16 @@ typedef struct lb_doctor_feature {
   bool present;
 } lb_doctor_feature;
 
+/** A way to compute a kind of product, and its speed when it was measured: once for each machine,
+ *  or not at all where LIMBECK_KERNELS chooses. */
+typedef struct lb_doctor_product {
+  const char *product; /* "many rows, bf16" */
+  const char *meaning;
+  const char *kernel; /* "onednn" */
+  double gflops;      /* thousand million operations per second, one thread; 0: not measured */
+  bool chosen;
+} lb_doctor_product;
+
 typedef struct lb_doctor {
   char limbeck_version[32], build[96]; /* "release, gcc 12.2.0" */
   char cpu[128];                       /* "unknown" where the system does not say */
@@ -43,8 +53,9 @@ typedef struct lb_doctor {
   lb_doctor_feature features[LB_DOCTOR_MOST], kernel_sets[LB_DOCTOR_MOST];
   lb_doctor_library libraries[LB_DOCTOR_MOST];
   lb_doctor_kernel kernels[LB_DOCTOR_MOST];
+  lb_doctor_product products[LB_DOCTOR_MOST];
   char warnings[LB_DOCTOR_MOST][160]; /* each a sentence that says what to do */
-  int n_features, n_kernel_sets, n_libraries, n_kernels, n_warnings;
+  int n_features, n_kernel_sets, n_libraries, n_kernels, n_products, n_warnings;
 } lb_doctor;
 
 /** Fills in everything; never fails because something is missing: that becomes a warning.

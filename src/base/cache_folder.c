@@ -1,7 +1,11 @@
-/* cache_folder.c - see files.h. */
+/* cache_folder.c - see files.h and json.h. */
 #include "files.h"
 
+#include "fail.h"
+#include "json.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 char *lb__cache_path(const char *name) {
   static const struct {
@@ -17,4 +21,17 @@ char *lb__cache_path(const char *name) {
     return path;
   }
   return NULL;
+}
+
+lb_status lb__cache_save(const char *path, const json_t *value, lb_error *err) {
+  char *folder = lb__strdup(path);
+  if (folder == NULL || value == NULL) {
+    lb__free(folder);
+    return lb__fail_nomem(err, path);
+  }
+  *strrchr(folder, '/') = '\0';
+  lb_status st = lb__folder_make(folder, err);
+  if (st == LB_OK) st = lb__json_save(path, value, err);
+  lb__free(folder);
+  return st;
 }

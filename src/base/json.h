@@ -24,6 +24,8 @@ lb_status lb__json_read(json_t **out, const char *path, size_t max_size, lb_erro
 char *lb__json_text(const json_t *value, int indent);
 /* Saves atomically as Python's json.dumps(indent=2, sort_keys=True) + "\n" writes. */
 lb_status lb__json_save(const char *path, const json_t *value, lb_error *err);
+/* The same for a path of lb__cache_path (files.h), whose folder is made. */
+lb_status lb__cache_save(const char *path, const json_t *value, lb_error *err);
 
 /* ---- typed members of an object. An absent or null key gives LB_OK and leaves *out alone when
  * `required` is false; wrong type is LB_E_FORMAT "name: key 'k': want an integer, found string".

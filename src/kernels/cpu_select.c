@@ -11,11 +11,13 @@
 #include "cpu/reference/reference.h"
 #include "cpu/stored.h"
 #include "onednn/onednn_gemm.h"
+#include "tune.h"
 #if defined(__x86_64__)
 #include "cpu/x86/x86.h"
 #endif
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- the CPU ---- */
@@ -87,8 +89,8 @@ static bool has_avx512(void) {
   return has_avx2() && has(HAS_avx512f) && has(HAS_avx512bw) && has(HAS_avx512vl) &&
          has(HAS_avx512dq);
 }
-/* Elsewhere oneDNN emulates bfloat16, slower than float32. */
-static bool has_fast_bf16(void) {
+/* Elsewhere oneDNN emulates bfloat16. */
+static bool has_bf16(void) {
   return has_avx512() && has(HAS_avx512bf16);
 }
 
@@ -146,21 +148,131 @@ static lb_status parse_list(unsigned *allowed, const char *list, lb_error *err) 
   return LB_OK;
 }
 
-/* ---- filling ---- */
+/* ---- products: measured ---- */
 
-static const char *linear_name(unsigned use) {
-  bool onednn = use >> ONEDNN & 1;
-  if (use >> AVX512 & 1) return onednn ? "avx512 + onednn" : "avx512";
-  if (use >> AVX2 & 1) return onednn ? "avx2 + onednn" : "avx2";
-  return onednn ? "portable + onednn" : "portable";
+static void select_onednn(void) {
+  lb__linear_select_gemm(lb__onednn_gemm);
+}
+static void select_own_products(void) {
+  lb__linear_select_gemm(NULL);
+}
+static void select_onednn_bf16(void) {
+  lb__linear_select_gemm_bf16(lb__onednn_gemm_bf16);
+  lb__linear_bwd_select_gemm_bf16(lb__onednn_gemm_add_bf16);
+}
+static void select_no_bf16(void) {
+  lb__linear_select_gemm_bf16(NULL);
+  lb__linear_bwd_select_gemm_bf16(NULL);
+}
+#if defined(__x86_64__)
+#define X86_CANDIDATE(name, function)                                                              \
+  { name, false, function, 0.0 }
+#else
+#define X86_CANDIDATE(name, function)                                                              \
+  { name, false, NULL, 0.0 }
+#endif
+
+/* Rows decide how blocks are decoded, so they come first. */
+enum { ONE_ROW, MANY_ROWS, MANY_ROWS_BF16, STORED_ROW, MANY_ROWS_INT8, N_CLASSES };
+static const lb__product_class classes_[N_CLASSES] = {
+    [ONE_ROW] = {.name = "one row, f32",
+                 .text = "a token at a time",
+                 .N = 1,
+                 .I = 1024,
+                 .O = 768,
+                 .dtype = LB_DTYPE_F32,
+                 .candidates = {X86_CANDIDATE("avx512", lb__rows_select_avx512),
+                                X86_CANDIDATE("avx2", lb__rows_select_avx2)}},
+    [MANY_ROWS] = {.name = "many rows, f32",
+                   .text = "prompts and training",
+                   .N = 192,
+                   .I = 768,
+                   .O = 768,
+                   .dtype = LB_DTYPE_F32,
+                   .candidates = {{"onednn", false, select_onednn, 0.0},
+                                  {"own", false, select_own_products, 0.0}}},
+    [MANY_ROWS_BF16] = {.name = "many rows, bf16",
+                        .text = "the same with bfloat16 products",
+                        .N = 192,
+                        .I = 768,
+                        .O = 768,
+                        .dtype = LB_DTYPE_BF16,
+                        .compute = LB__COMPUTE_BF16,
+                        .candidates = {{"onednn", false, select_onednn_bf16, 0.0},
+                                       {"as f32", true, select_no_bf16, 0.0}}},
+    [STORED_ROW] = {.name = "one row, blocks",
+                    .text = "a token at a time, integers of Q4_0 blocks",
+                    .N = 1,
+                    .I = 1024,
+                    .O = 768,
+                    .dtype = LB_DTYPE_Q4_0,
+                    .compute = LB__COMPUTE_STORED,
+                    .candidates = {X86_CANDIDATE("avx512vnni", lb__stored_select_avx2vnni),
+                                   X86_CANDIDATE("avx2", lb__stored_select_avx2)}},
+    [MANY_ROWS_INT8] = {.name = "many rows, int8",
+                        .text = "prompts and teachers, rotated integers",
+                        .N = 192,
+                        .I = 768,
+                        .O = 768,
+                        .dtype = LB_DTYPE_F32,
+                        .compute = LB__COMPUTE_INT8,
+                        .candidates = {X86_CANDIDATE("avx512vnni", lb__int8_select_avx512vnni),
+                                       X86_CANDIDATE("avx2", lb__int8_select_avx2)}},
+};
+static lb__product_class classes[N_CLASSES]; /* of the last fill */
+
+const lb__product_class *lb__kernel_classes(size_t *n) {
+  *n = N_CLASSES;
+  return classes;
 }
 
+static void find_candidates(unsigned use) {
+  bool avx512 = use >> AVX512 & 1, avx2 = avx512 || (use >> AVX2 & 1); /* none without AVX2 */
+  bool vnni = avx512 && has(HAS_avx512vnni), onednn = use >> ONEDNN & 1;
+  const bool runs[N_CLASSES][LB__TUNE_CANDIDATES] = {
+      [ONE_ROW] = {avx512, avx2},
+      [MANY_ROWS] = {onednn, true},
+      [MANY_ROWS_BF16] = {onednn && has_bf16(), true},
+      [STORED_ROW] = {vnni, avx2},
+      [MANY_ROWS_INT8] = {vnni, avx2}};
+  memcpy(classes, classes_, sizeof classes);
+  for (int i = 0; i < N_CLASSES; i++)
+    for (int k = 0; k < LB__TUNE_CANDIDATES; k++) classes[i].candidates[k].runs = runs[i][k];
+}
+
+static const char *chosen_name(int i) {
+  return classes[i].chosen >= 0 ? classes[i].candidates[classes[i].chosen].name : "portable";
+}
+
+/* "avx512 + onednn + bf16": what the bits of a product depend on. */
+static const char *linear_name(void) {
+  static char name[64];
+  bool onednn = strcmp(chosen_name(MANY_ROWS), "onednn") == 0;
+  bool bf16 = strcmp(chosen_name(MANY_ROWS_BF16), "onednn") == 0;
+  snprintf(name, sizeof name, "%s%s%s", chosen_name(ONE_ROW), onednn ? " + onednn" : "",
+           bf16 ? " + bf16" : "");
+  return name;
+}
+
+/* Where nothing better is known, the portable and the reference parts run. */
+static void reset_products(void) {
+  for (int i = 0; i < LB_DTYPE_COUNT; i++) {
+    lb__row_to_f32_select((lb_dtype)i, NULL);
+    lb__linear_select_dots((lb_dtype)i, NULL);
+  }
+  select_own_products();
+  select_no_bf16();
+  lb__int8_select(&lb__int8_reference);
+  lb__stored_select(&lb__stored_reference);
+}
+
+/* ---- filling ---- */
+
 /* Tuned linear, or the reference when no set that has one is allowed. */
-static void fill_linear(lb__kernel_table *table, unsigned use) {
-  lb__linear_select_gemm(use >> ONEDNN & 1 ? lb__onednn_gemm : NULL);
-  bool bf16 = (use >> ONEDNN & 1) && has_fast_bf16();
-  lb__linear_select_gemm_bf16(bf16 ? lb__onednn_gemm_bf16 : NULL);
-  lb__linear_bwd_select_gemm_bf16(bf16 ? lb__onednn_gemm_add_bf16 : NULL);
+static void fill_linear(lb__kernel_table *table, unsigned use, bool may_measure) {
+  find_candidates(use);
+  reset_products();
+  lb__tune(classes, N_CLASSES, may_measure);
   if (use >> ONEDNN & 1) {
     lb__linear_bwd_select_gemm(lb__onednn_gemm_add);
     table->linear_bwd = lb__tuned_linear_bwd;
@@ -170,31 +282,17 @@ static void fill_linear(lb__kernel_table *table, unsigned use) {
   if ((use & ~(1u << REFERENCE)) == 0) return;
   table->linear = lb__tuned_linear;
   table->linear_workspace = lb__tuned_linear_workspace;
-  table->chosen[LB__OP_linear] = linear_name(use);
+  table->chosen[LB__OP_linear] = linear_name();
 }
 
-static void fill(lb__kernel_table *table, unsigned use) {
-  for (int i = 0; i < LB_DTYPE_COUNT; i++) {
-    lb__row_to_f32_select((lb_dtype)i, NULL);
-    lb__linear_select_dots((lb_dtype)i, NULL);
-  }
+static void fill(lb__kernel_table *table, unsigned use, bool may_measure) {
   lb__ref_fill(table);
-  fill_linear(table, use);
-  lb__int8_select(&lb__int8_reference);
-  lb__stored_select(&lb__stored_reference);
+  fill_linear(table, use, may_measure);
   table->pack_weight = lb__int8_pack;
   table->linear_prepared_bytes = lb__quantized_prepared_bytes;
   table->linear_prepare = lb__quantized_prepare;
 #if defined(__x86_64__)
   if (use >> AVX512 & 1) {
-    if (has(HAS_avx512vnni)) {
-      lb__int8_select_avx512vnni();
-      lb__stored_select_avx2vnni();
-    } else { /* there is no AVX-512 without AVX2 */
-      lb__int8_select_avx2();
-      lb__stored_select_avx2();
-    }
-    lb__rows_select_avx512();
     lb__elementwise_select_avx512(table);
     lb__backward_select_avx512(table);
     lb__attention_select_avx512(table);
@@ -204,9 +302,6 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__divergence_select_avx512(table);
     lb__optimizer_select_avx512(table);
   } else if (use >> AVX2 & 1) {
-    lb__int8_select_avx2();
-    lb__stored_select_avx2();
-    lb__rows_select_avx2();
     lb__elementwise_select_avx2(table);
     lb__backward_select_avx2(table);
     lb__attention_select_avx2(table);
@@ -219,15 +314,19 @@ static void fill(lb__kernel_table *table, unsigned use) {
 #endif
 }
 
+static unsigned all_that_run(void) {
+  size_t n;
+  const lb__kernel_set *known = lb__kernel_sets(&n);
+  unsigned use = 0;
+  for (size_t i = 0; i < n; i++) use |= (unsigned)known[i].runs_here << i;
+  return use;
+}
+
 lb_status lb__kernels_fill(lb__kernel_table *table, const char *allowed, lb_error *err) {
   unsigned use;
   lb_status st = parse_list(&use, allowed, err);
   if (st != LB_OK) return st;
-  size_t n;
-  const lb__kernel_set *known = lb__kernel_sets(&n);
-  for (size_t i = 0; i < n; i++)
-    if (!known[i].runs_here) use &= ~(1u << i);
-  fill(table, use);
+  fill(table, use & all_that_run(), false);
   return LB_OK;
 }
 
@@ -237,9 +336,13 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static lb_error list_error; /* what was wrong with LIMBECK_KERNELS; LB_OK when nothing */
 
 /* A list that cannot be read leaves the reference kernels: nobody runs them unknowing, because
- * lb__kernels_install reports it. */
+ * lb__kernels_install reports it. Where a list is given, order decides. */
 static void select_kernels(lb__kernel_table *table) {
-  if (lb__kernels_fill(table, getenv("LIMBECK_KERNELS"), NULL) != LB_OK) fill(table, 0);
+  const char *list = getenv("LIMBECK_KERNELS");
+  if (list == NULL || *list == '\0')
+    fill(table, all_that_run(), true);
+  else if (lb__kernels_fill(table, list, NULL) != LB_OK)
+    fill(table, 0, false);
 }
 
 static void install(void) {

@@ -164,6 +164,18 @@ static void list_kernels(lb_doctor *d) {
         (lb_doctor_kernel){lb__op_name((lb__op)i), table->chosen[i], lb__op_text((lb__op)i)};
 }
 
+static void list_products(lb_doctor *d) {
+  size_t n;
+  const lb__product_class *c = lb__kernel_classes(&n);
+  for (size_t i = 0; i < n; i++)
+    for (int k = 0; k < LB__TUNE_CANDIDATES; k++) {
+      const lb__candidate *one = &c[i].candidates[k];
+      if (one->name != NULL && one->runs && d->n_products < LB_DOCTOR_MOST)
+        d->products[d->n_products++] =
+            (lb_doctor_product){c[i].name, c[i].text, one->name, one->gflops, c[i].chosen == k};
+    }
+}
+
 static void warn_of_kernels(lb_doctor *d, lb_status installed, const lb_error *why) {
   const char *wanted = getenv("LIMBECK_KERNELS");
   if (installed != LB_OK)
@@ -198,6 +210,7 @@ lb_status lb_doctor_report(lb_doctor *out, lb_error *err) {
   list_libraries(out);
   list_features(out);
   list_kernels(out);
+  list_products(out);
   warn_of_kernels(out, installed, &why);
   warn_of_machine(out);
   if (installed != LB_OK && err != NULL) *err = why;

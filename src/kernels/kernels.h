@@ -3,6 +3,7 @@
 #define LB_KERNELS_KERNELS_H
 
 #include "ops/kernel_table.h"
+#include "tune.h"
 
 /* Registers the selection of cpu_select.c with ops/. Call before the first op; later calls do
  * nothing but give the same answer.
@@ -24,6 +25,9 @@ typedef struct lb__cpu_feature {
   bool present;
 } lb__cpu_feature;
 const lb__cpu_feature *lb__cpu_features(size_t *n);
+
+/* How products are computed: the candidates, what was chosen, and how fast each was measured. */
+const lb__product_class *lb__kernel_classes(size_t *n);
 
 /* Fills a table with the kernels that `allowed` (a comma list as in LIMBECK_KERNELS; NULL: all)
  * gives on this machine. The parts of the tuned linear are process-wide: a table is valid until

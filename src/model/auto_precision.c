@@ -296,16 +296,9 @@ static void remember(const choice *c, const lb_model *m, const char *path) {
   if (path == NULL) return;
   json_t *j = json_pack("{s:s, s:f, s:f, s:s}", "precision", lb_precision_name(c->precision), "kl",
                         c->kl, "max_kl", m->options.precision_max_kl, "model", m->info.path);
-  char *folder = lb__strdup(path);
   lb_error why = {0};
-  lb_status st = j != NULL && folder != NULL ? LB_OK : lb__fail_nomem(&why, "a small file");
-  if (st == LB_OK) {
-    *strrchr(folder, '/') = '\0';
-    st = lb__folder_make(folder, &why);
-  }
-  if (st == LB_OK) st = lb__json_save(path, j, &why);
+  lb_status st = lb__cache_save(path, j, &why);
   if (st != LB_OK) lb__log(LB_LOG_INFO, "the choice of precision is not kept: %s", why.message);
-  lb__free(folder);
   json_decref(j);
 }
 
