@@ -1,6 +1,7 @@
 /* linear_stored.c - thin products with weights as they are stored. Owns: how rounded activations
  * lie, the cut among threads. The arithmetic: stored.h. */
 #include "base/threads.h"
+#include "fetch.h"
 #include "packed.h"
 #include "sizes.h"
 #include "stored.h"
@@ -96,13 +97,6 @@ typedef struct job {
   size_t row_bytes;
 } job;
 
-/* A mapped file lies in small pages, at whose ends the processor's own prefetching stops: two pages
- * ahead made one row of activations 1.6 times as fast. */
-static void fetch_ahead(const char *row, size_t n) {
-  enum { AHEAD = 8192, LINE = 64 };
-  for (size_t k = 0; k < n; k += LINE) __builtin_prefetch(row + AHEAD + k);
-}
-
 /* LB__STORED_MOST_DOTS rows from n on meet weight rows begin .. end-1. */
 static void some_rows(const job *j, int64_t n, int64_t begin, int64_t end) {
   lb__stored_row x[LB__STORED_MOST_DOTS];
@@ -112,7 +106,7 @@ static void some_rows(const job *j, int64_t n, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o++) {
     float sums[LB__STORED_MOST_DOTS], bias = j->bias != NULL ? j->bias[o] : 0.0f;
     const char *row = j->weight + (size_t)o * j->row_bytes;
-    if (n == 0) fetch_ahead(row, j->row_bytes);
+    if (n == 0) lb__fetch_ahead(row, j->row_bytes);
     dots(sums, x, count, j->I, row);
     for (int64_t t = 0; t < count; t++) j->out[(n + t) * j->O + o] = sums[t] + bias;
   }

@@ -11,6 +11,7 @@
 
 #include "base/threads.h"
 #include "blocks.h"
+#include "fetch.h"
 #include "halves.h"
 #include "linear_quantized.h"
 #include "sizes.h"
@@ -92,6 +93,7 @@ static void thin_rows(void *ctx, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o++) {
     const char *row = j->weight + (size_t)o * j->row_bytes;
     float bias = j->bias != NULL ? j->bias[o] : 0.0f;
+    lb__fetch_ahead(row, j->row_bytes);
     for (int64_t n = 0; n < j->N; n += LB__MOST_DOTS) {
       int64_t count = smaller(LB__MOST_DOTS, j->N - n);
       if (dots_of[dtype] != NULL)
