@@ -10,6 +10,7 @@
 #include "cpu/packed.h"
 #include "cpu/reference/reference.h"
 #include "cpu/stored.h"
+#include "cpu/transpose_tuned.h"
 #include "onednn/onednn_gemm.h"
 #include "tune.h"
 #if defined(__x86_64__)
@@ -280,6 +281,8 @@ static void fill_linear(lb__kernel_table *table, unsigned use, bool may_measure)
     table->chosen[LB__OP_linear_bwd] = "onednn";
   }
   if ((use & ~(1u << REFERENCE)) == 0) return;
+  table->transpose = lb__tuned_transpose;
+  table->chosen[LB__OP_transpose] = "portable";
   table->linear = lb__tuned_linear;
   table->linear_workspace = lb__tuned_linear_workspace;
   table->chosen[LB__OP_linear] = linear_name();
