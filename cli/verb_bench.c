@@ -6,6 +6,7 @@
 #include "terminal.h"
 #include "text_side.h"
 
+#include <limbeck/bench.h>
 #include <limbeck/environment.h>
 
 #include <math.h>
@@ -72,6 +73,12 @@ typedef struct bench_job {
   lb_status (*run_once)(bench_run *b, int64_t *ns, int64_t *tokens, lb_error *err);
 } bench_job;
 
+/* What a measurement reached beside what the machine can do. */
+typedef struct share {
+  double reached, peak;  /* GFLOP/s of products, or GB/s of weights read; 0: not known */
+  const char *unit, *of; /* "GFLOP/s", "oneDNN u8s8" */
+} share;
+
 struct bench {
   cli *c;
   const bench_args *args;
@@ -84,6 +91,8 @@ struct bench {
   int64_t tokens;                 /* asked for */
   double median, lowest, highest; /* seconds */
   double counted;                 /* tokens of one measurement */
+  share of_machine;
+  uint64_t memory; /* most that was resident */
 };
 
 static int64_t now_ns(void) {
@@ -224,6 +233,41 @@ static lb_status measure(bench_run *b, lb_error *err) {
   return st;
 }
 
+/* ---- beside what the machine can do ---- */
+
+/* What a job's time should go to. Reading: a multiplication and an addition for each weight of the
+ * layers and each token (attention is not counted). Writing: the weights, once for each step. */
+static double needed_per_second(const bench_run *b, bool reads_weights) {
+  const lb_model_info *i = lb_model_get_info(b->model);
+  double tables = (double)i->vocab_size * (double)i->hidden_size;
+  double weights = (double)i->n_parameters - tables * (i->tied ? 1.0 : 2.0);
+  double tokens_per_second = b->counted / b->median;
+  if (!reads_weights) return 2.0 * weights * tokens_per_second / 1e9;
+  double bytes = i->precision == LB_PRECISION_INT8 ? weights + tables : (double)i->weight_bytes;
+  return bytes * tokens_per_second / (double)b->args->batch / 1e9;
+}
+
+/* Measures the machine, half a second; what cannot be measured stays unknown. */
+static void find_share(bench_run *b) {
+  bool reads_weights = b->job->run_once == new_tokens_once;
+  if (!reads_weights && b->job->run_once != prompt_once) return;
+  static const char *const kernels[] = {[LB_PRECISION_F32] = "oneDNN sgemm",
+                                        [LB_PRECISION_BF16] = "oneDNN bf16",
+                                        [LB_PRECISION_INT8] = "oneDNN u8s8",
+                                        [LB_PRECISION_STORED] = "oneDNN u8s8"};
+  lb_bench_options options = {.op = "machine"};
+  lb_bench_result *all;
+  size_t n;
+  b->of_machine.of = reads_weights ? "memory read" : kernels[b->precision];
+  b->of_machine.unit = reads_weights ? "GB/s" : "GFLOP/s";
+  if (lb_bench_ops(&all, &n, &options, NULL) != LB_OK) return;
+  for (size_t k = 0; k < n; k++)
+    if (strcmp(all[k].kernel, b->of_machine.of) == 0)
+      b->of_machine.peak = reads_weights ? all[k].gbyte_per_s : all[k].gflop_per_s;
+  b->of_machine.reached = needed_per_second(b, reads_weights);
+  lb_bench_results_free(all);
+}
+
 /* Of this program alone: getrusage's also counts what the process was before exec. */
 static uint64_t peak_memory(void) {
   unsigned long long kilobytes = 0;
@@ -281,7 +325,7 @@ static void print_json(const bench_run *b) {
   writer_string(&w, "bench", b->job->name);
   writer_string(&w, "model", b->path);
   writer_real(&w, "tokens_per_second", b->counted / b->median);
-  writer_uint(&w, "peak_memory_bytes", peak_memory());
+  writer_uint(&w, "peak_memory_bytes", b->memory);
   writer_string(&w, "precision", precision_name(b));
   writer_int(&w, "threads", lb_threads_get());
   writer_int(&w, "tokens", (int64_t)b->counted);
@@ -289,6 +333,12 @@ static void print_json(const bench_run *b) {
   writer_int(&w, "repeats", b->args->repeat);
   writer_real(&w, "median", b->median);
   writer_real(&w, "spread", (b->highest - b->lowest) / b->median);
+  if (b->of_machine.peak > 0.0) {
+    writer_real(&w, "share_of_peak", b->of_machine.reached / b->of_machine.peak);
+    writer_string(&w, "peak_of", b->of_machine.of);
+    writer_real(&w, b->job->run_once == new_tokens_once ? "peak_gbytes_per_second" : "peak_gflops",
+                b->of_machine.peak);
+  }
   if (b->corpus.size > 0) writer_real(&w, "bytes_per_second", (double)b->corpus.size / b->median);
   writer_close_object(&w);
   writer_end_line(&w);
@@ -297,12 +347,14 @@ static void print_json(const bench_run *b) {
 
 static void print_csv(const bench_run *b) {
   puts("bench,tokens,batch,threads,precision,repeats,median_s,spread,tokens_per_second,peak_memory_"
-       "bytes");
+       "bytes,share_of_peak");
   const char *precision = precision_name(b);
-  printf("%s,%.0f,%lld,%d,%s,%lld,%.6g,%.4f,%.6g,%llu\n", b->job->name, b->counted,
+  printf("%s,%.0f,%lld,%d,%s,%lld,%.6g,%.4f,%.6g,%llu,", b->job->name, b->counted,
          (long long)b->args->batch, lb_threads_get(), precision == NULL ? "" : precision,
          (long long)b->args->repeat, b->median, (b->highest - b->lowest) / b->median,
-         b->counted / b->median, (unsigned long long)peak_memory());
+         b->counted / b->median, (unsigned long long)b->memory);
+  if (b->of_machine.peak > 0.0) printf("%.4f", b->of_machine.reached / b->of_machine.peak);
+  putchar('\n');
 }
 
 static void print_table(const bench_run *b) {
@@ -310,7 +362,7 @@ static void print_table(const bench_run *b) {
       .header = {"bench", "tokens", "threads", "median", "spread", "tokens/s", "peak memory"},
       .align = "lrrrrrr"};
   text memory = {0};
-  format_bytes(&memory, peak_memory());
+  format_bytes(&memory, b->memory);
   table_add(&t, "%s", b->job->name);
   table_add(&t, "%.0f", b->counted);
   table_add(&t, "%d", lb_threads_get());
@@ -319,6 +371,10 @@ static void print_table(const bench_run *b) {
   table_add(&t, "%.1f", b->counted / b->median);
   table_add(&t, "%s", text_get(&memory));
   table_print(&t, b->c, stdout);
+  if (b->of_machine.peak > 0.0)
+    printf("\n%.4g %s, %.0f %% of the %.4g that this machine reaches (%s)\n", b->of_machine.reached,
+           b->of_machine.unit, 100 * b->of_machine.reached / b->of_machine.peak, b->of_machine.peak,
+           b->of_machine.of);
   if (b->corpus.size > 0) printf("\n%.2f MB/s of text\n", (double)b->corpus.size / b->median / 1e6);
   text_free(&memory);
   table_free(&t);
@@ -343,6 +399,8 @@ static int run_bench(cli *c, void *opaque) {
   if (code == CLI_DONE && (open_needed(&b, &err) != LB_OK || measure(&b, &err) != LB_OK))
     code = cli_error(c, &err);
   if (code == CLI_DONE && cli_cancelled) code = CLI_INTERRUPTED;
+  b.memory = peak_memory(); /* before the machine itself is measured, which takes some */
+  if (code == CLI_DONE) find_share(&b);
   if (code == CLI_DONE && c->global.json)
     print_json(&b);
   else if (code == CLI_DONE && args->csv)
@@ -364,7 +422,8 @@ const verb verb_bench = {
         "reports the median time and the spread, (slowest - "
         "fastest) / median.\n\n"
         "With --json: one object with tokens_per_second, peak_memory_bytes, precision, threads, "
-        "median (seconds) and spread.",
+        "median (seconds) and spread; and share_of_peak: the products of a prompt beside oneDNN's "
+        "alone, the weights that new tokens read beside the speed of memory.",
     .positionals = {{.name = "WHAT",
                      .help = "ops, prompt, generate, tokenize or load",
                      .choices = "ops|prompt|generate|tokenize|load"},

@@ -564,31 +564,57 @@ static lb_status memory_read(lb_bench_result *r, double seconds) {
   return st;
 }
 
-/* oneDNN alone, all threads in one product: what linear is measured against. */
-static lb_status raw_gemm(lb_bench_result *r, double seconds) {
-  enum { M = 512, N = 3072, K = 768 };
-  *r = (lb_bench_result){.op = "machine", .model = GPT2, .kernel = "oneDNN sgemm"};
-  snprintf(r->shape, sizeof r->shape, "%d x %d -> %d, F32", M, K, N);
-  float *x = lb__alloc_aligned((size_t)(M * K + N * K + M * N) * sizeof *x);
-  if (x == NULL) return LB_E_NOMEM;
-  memset(x, 0, (size_t)(M * K + N * K + M * N) * sizeof *x);
+/* oneDNN alone, all threads in one product: what our products are measured against. */
+enum { RAW_M = 512, RAW_N = 3072, RAW_K = 768 };
+
+static lb_status raw_f32(void *out, const void *x, const void *w) {
+  return lb__onednn_gemm(out, RAW_N, x, w, RAW_M, RAW_N, RAW_K);
+}
+static lb_status raw_bf16(void *out, const void *x, const void *w) {
+  return lb__onednn_gemm_bf16(out, RAW_N, x, w, RAW_M, RAW_N, RAW_K);
+}
+static lb_status raw_u8s8(void *out, const void *x, const void *w) {
+  return lb__onednn_gemm_u8s8(out, x, w, RAW_M, RAW_N, RAW_K);
+}
+
+typedef struct raw_product {
+  const char *kernel, *type;
+  size_t element; /* bytes of a factor's */
+  lb_status (*run)(void *out, const void *x, const void *w);
+} raw_product;
+static const raw_product raw_products[] = {{"oneDNN sgemm", "F32", 4, raw_f32},
+                                           {"oneDNN bf16", "BF16", 2, raw_bf16},
+                                           {"oneDNN u8s8", "U8 by I8", 1, raw_u8s8}};
+enum { N_RAW = sizeof raw_products / sizeof *raw_products };
+
+static lb_status raw_gemm(lb_bench_result *r, const raw_product *p, double seconds) {
+  *r = (lb_bench_result){.op = "machine", .model = GPT2, .kernel = p->kernel};
+  snprintf(r->shape, sizeof r->shape, "%d x %d -> %d, %s", RAW_M, RAW_K, RAW_N, p->type);
+  size_t x_bytes = RAW_M * RAW_K * p->element, w_bytes = RAW_N * RAW_K * p->element;
+  size_t out_bytes = (size_t)RAW_M * RAW_N * sizeof(float);
+  char *memory = lb__alloc_aligned(x_bytes + w_bytes + out_bytes);
+  if (memory == NULL) return LB_E_NOMEM;
+  memset(memory, 0, x_bytes + w_bytes + out_bytes);
   timing t = {.end_ns = now_ns() + seconds * 1e9};
   lb_status st = LB_OK;
   while (st == LB_OK && timing_continues(&t)) {
     double begin = now_ns();
-    st = lb__onednn_gemm(x + M * K + N * K, N, x, x + M * K, M, N, K);
+    st = p->run(memory + x_bytes + w_bytes, memory, memory + x_bytes);
     t.samples[t.n++] = now_ns() - begin;
   }
-  timing_report(&t, r, 2.0 * M * N * K, 4.0 * (M * K + N * K + M * N));
-  lb__free_aligned(x);
+  timing_report(&t, r, 2.0 * RAW_M * RAW_N * RAW_K, (double)(x_bytes + w_bytes + out_bytes));
+  lb__free_aligned(memory);
   return st;
 }
 
 static lb_status run_machine(lb_bench_result *results, size_t *n, double seconds, lb_error *err) {
-  lb_status st = memory_read(&results[*n], seconds);
-  if (st == LB_OK) st = raw_gemm(&results[*n + 1], seconds);
+  lb_status st = memory_read(&results[(*n)++], seconds);
+  for (int i = 0; i < N_RAW && st == LB_OK; i++) {
+    st = raw_gemm(&results[*n], &raw_products[i], seconds);
+    if (st == LB_OK) ++*n;
+    if (st == LB_E_UNSUPPORTED) st = LB_OK; /* a CPU without such products: no line */
+  }
   if (st != LB_OK) return lb__fail(err, st, "bench of the machine: %s", lb_status_text(st));
-  *n += 2;
   return LB_OK;
 }
 
@@ -623,7 +649,7 @@ lb_status lb_bench_ops(lb_bench_result **results, size_t *n, const lb_bench_opti
   if (st != LB_OK) return st;
   st = lb__kernels_install(err);
   if (st != LB_OK) return st;
-  lb_bench_result *all = lb__new_array(N_CASES + 2, sizeof *all);
+  lb_bench_result *all = lb__new_array(N_CASES + 1 + N_RAW, sizeof *all);
   if (all == NULL) return lb__fail_nomem(err, "the results of bench");
   st = run_all(all, n, options, err);
   if (st == LB_OK) {

@@ -4,11 +4,13 @@
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models
 
+share=",\"share_of_peak\":$number,\"peak_of\":$string,\"peak_g[a-z_]+\":$number"
 for job in prompt generate load; do
+  [ "$job" = load ] && share=
   run bench $job "$llama" --tokens 8 --repeat 2 --json
   exits 0
   err_is_empty
-  out_matches "\\{\"bench\":\"$job\",\"model\":$string,\"tokens_per_second\":$number,\"peak_memory_bytes\":[0-9]+,\"precision\":\"f32\",\"threads\":[0-9]+,\"tokens\":[18],\"batch\":1,\"repeats\":2,\"median\":$number,\"spread\":$number\\}"
+  out_matches "\\{\"bench\":\"$job\",\"model\":$string,\"tokens_per_second\":$number,\"peak_memory_bytes\":[0-9]+,\"precision\":\"f32\",\"threads\":[0-9]+,\"tokens\":[18],\"batch\":1,\"repeats\":2,\"median\":$number,\"spread\":$number$share\\}"
 done
 run bench generate "$llama" --tokens 4 --batch 3 --repeat 1 --json --threads 1 --precision bf16
 exits 0
@@ -21,8 +23,8 @@ out_has '"bytes_per_second":'
 out_has '"precision":null'
 run bench prompt "$llama" --tokens 8 --repeat 1 --csv
 exits 0
-out_has "bench,tokens,batch,threads,precision,repeats,median_s,spread,tokens_per_second,peak_memory_bytes"
-[ "$(printf '%s\n' "$out" | tail -1 | tr -cd , | wc -c)" = 9 ] || fail "$what: want 10 columns: $out"
+out_has "bench,tokens,batch,threads,precision,repeats,median_s,spread,tokens_per_second,peak_memory_bytes,share_of_peak"
+[ "$(printf '%s\n' "$out" | tail -1 | tr -cd , | wc -c)" = 10 ] || fail "$what: want 11 columns: $out"
 run bench load "$llama" --repeat 1
 exits 0
 out_has "peak memory"

@@ -54,6 +54,16 @@ lb_status lb__onednn_gemm_add(const lb__gemm_add *g) {
   return status_of(st);
 }
 
+lb_status lb__onednn_gemm_u8s8(int32_t *out, const uint8_t *x, const int8_t *w, int64_t M,
+                               int64_t N, int64_t K) {
+  const int32_t no_offset = 0;
+  sigset_t before = hold_signals();
+  dnnl_status_t st =
+      dnnl_gemm_u8s8s32('N', 'T', 'F', M, N, K, 1.0f, x, K, 0, w, K, 0, 0.0f, out, N, &no_offset);
+  let_signals_in(before);
+  return status_of(st);
+}
+
 /* ---- bfloat16: a matmul primitive ---- */
 
 static dnnl_engine_t engine;
