@@ -159,6 +159,7 @@ static const char *linear_name(unsigned use) {
 static void fill_linear(lb__kernel_table *table, unsigned use) {
   lb__linear_select_gemm(use >> ONEDNN & 1 ? lb__onednn_gemm : NULL);
   bool bf16 = (use >> ONEDNN & 1) && has_fast_bf16();
+  table->bf16_products = bf16;
   lb__linear_select_gemm_bf16(bf16 ? lb__onednn_gemm_bf16 : NULL);
   lb__linear_bwd_select_gemm_bf16(bf16 ? lb__onednn_gemm_add_bf16 : NULL);
   if (use >> ONEDNN & 1) {
@@ -217,6 +218,8 @@ static void fill(lb__kernel_table *table, unsigned use) {
     lb__optimizer_select_avx2(table);
   }
 #endif
+  table->int8 = lb__int8_selected()->name;
+  table->int8_version = LB__INT8_VERSION;
 }
 
 lb_status lb__kernels_fill(lb__kernel_table *table, const char *allowed, lb_error *err) {
