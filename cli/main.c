@@ -138,6 +138,8 @@ static void log_line(void *ctx, lb_log_level level, const char *line) {
   const cli *c = ctx;
   if (level == LB_LOG_WARN && !c->global.quiet)
     tell(c, "warning", line);
+  else if (level == LB_LOG_NOTE && !c->global.quiet)
+    tell(c, "limbeck", line);
   else if (c->global.verbose)
     tell(c, level == LB_LOG_DEBUG ? "debug" : "info", line);
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* vasprintf, wcwidth */
 #include "terminal.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,13 @@ void table_add(table *t, const char *format, ...) {
     t->cells = cli_resize(t->cells, t->capacity * sizeof *t->cells);
   }
   t->cells[t->n_cells++] = cell.data;
+}
+
+void table_add_number(table *t, int decimals, double x) {
+  if (isnan(x))
+    table_add(t, "-");
+  else
+    table_add(t, "%.*f", decimals, x);
 }
 
 /* A line is gathered first, so that it never ends in blanks. */

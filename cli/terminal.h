@@ -31,6 +31,7 @@ typedef struct table {
 } table;
 /* Adds the next cell, left to right, top to bottom. The text is made harmless. */
 void table_add(table *t, const char *format, ...) LB_PRINTF(2, 3);
+void table_add_number(table *t, int decimals, double x); /* "-" for NaN */
 void table_print(const table *t, const cli *c, FILE *file);
 void table_free(table *t);
 

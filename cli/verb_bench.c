@@ -20,7 +20,7 @@ typedef struct bench_args {
   int64_t tokens, batch, repeat;
   const char *input, *op;
   bool csv;
-  int precision;
+  precision_args precision;
 } bench_args;
 
 #define FIELD(field) offsetof(bench_args, field)
@@ -59,7 +59,7 @@ static const option bench_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(csv),
      .help = "print comma-separated values"},
-    PRECISION_OPTION(FIELD(precision), "auto"),
+    PRECISION_OPTIONS(FIELD(precision), "auto"),
     {0}};
 
 typedef struct bench bench_run;
@@ -180,8 +180,7 @@ static lb_status tokenize_once(bench_run *b, int64_t *ns, int64_t *tokens, lb_er
 }
 
 static lb_status open_model(bench_run *b, lb_error *err) {
-  lb_model_options options = generation_model_options(b->args->precision);
-  lb_status st = lb_model_open(&b->model, b->path, &options, err);
+  lb_status st = generation_open_model(&b->model, b->c, b->path, &b->args->precision, err);
   if (st == LB_OK) b->precision = lb_model_get_info(b->model)->precision;
   return st;
 }

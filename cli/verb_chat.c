@@ -228,8 +228,8 @@ static int converse(conversation *chat) {
 }
 
 static lb_status open_all(conversation *chat, lb_error *err) {
-  lb_model_options options = generation_model_options(chat->args->generation.precision);
-  lb_status st = lb_model_open(&chat->model, chat->args->words.positional[0], &options, err);
+  lb_status st = generation_open_model(&chat->model, chat->c, chat->args->words.positional[0],
+                                       &chat->args->generation.precision, err);
   if (st == LB_OK) st = text_side_open(&chat->side, lb_model_get_info(chat->model)->path, err);
   if (st == LB_OK) st = text_side_open_chat(&chat->side, chat->args->template_name, err);
   if (st == LB_OK) st = lb_session_new(&chat->session, chat->model, chat->side.tokenizer, err);

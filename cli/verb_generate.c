@@ -216,8 +216,8 @@ static int run_lines(generate_run *run) {
 
 static lb_status open_all(generate_run *run, lb_error *err) {
   const generate_args *args = run->args;
-  lb_model_options options = generation_model_options(args->generation.precision);
-  lb_status st = lb_model_open(&run->model, args->words.positional[0], &options, err);
+  lb_status st = generation_open_model(&run->model, run->c, args->words.positional[0],
+                                       &args->generation.precision, err);
   if (st != LB_OK) return st;
   st = text_side_open(&run->side, lb_model_get_info(run->model)->path, err);
   run->side.wants_answer = true;

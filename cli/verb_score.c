@@ -2,6 +2,7 @@
 #include "document_input.h"
 #include "generation_options.h"
 #include "json_writer.h"
+#include "precision_view.h"
 #include "terminal.h"
 
 #include <limbeck/score.h>
@@ -17,8 +18,8 @@ typedef struct score_args {
   verb_args words;
   const char *input, *words_text;
   int64_t top;
-  bool no_special;
-  int precision;
+  bool no_special, compare_precision;
+  precision_args precision;
 } score_args;
 
 #define FIELD(field) offsetof(score_args, field)
@@ -46,7 +47,12 @@ static const option score_options[] = {
      .kind = OPTION_FLAG,
      .offset = FIELD(no_special),
      .help = "add no special tokens (such as BOS) to texts"},
-    PRECISION_OPTION(FIELD(precision), "f32"),
+    {.name = "compare-precision",
+     .kind = OPTION_FLAG,
+     .offset = FIELD(compare_precision),
+     .help = "instead of scores: what each precision does to the model's predictions of these "
+             "texts, how fast it is and how much memory it takes"},
+    PRECISION_OPTIONS(FIELD(precision), "f32"),
     {0}};
 
 typedef struct score_run {
@@ -56,6 +62,8 @@ typedef struct score_run {
   text_side side;
   writer out;
   table rows;
+  document *kept; /* [n_kept] for --compare-precision, which wants all at once */
+  size_t n_kept;
   double total_nll;
   int64_t total_tokens; /* that were predicted: every one but the first of each document */
 } score_run;
@@ -87,13 +95,6 @@ static void print_json(score_run *run, const document *d, const lb_score_row *ro
   writer_end_line(w);
 }
 
-static void add_number(table *t, int decimals, double x) {
-  if (isnan(x))
-    table_add(t, "-");
-  else
-    table_add(t, "%.*f", decimals, x);
-}
-
 static void add_token(score_run *run, int32_t id) {
   text cell = {0};
   if (run->side.tokenizer != NULL) text_side_put_quoted(&cell, &run->side, id);
@@ -107,7 +108,7 @@ static void add_tokens(score_run *run, const document *d, const lb_score_row *ro
     table_add(&run->rows, "%zu", t);
     table_add(&run->rows, "%d", d->ids.ids[t]);
     add_token(run, d->ids.ids[t]);
-    add_number(&run->rows, 4, (double)row->logprobs[t]);
+    table_add_number(&run->rows, 4, (double)row->logprobs[t]);
     if (t == 0)
       table_add(&run->rows, "-");
     else
@@ -118,8 +119,8 @@ static void add_tokens(score_run *run, const document *d, const lb_score_row *ro
 static void add_summary(table *t, const char *name, size_t tokens, double nll) {
   table_add(t, "%s", name);
   table_add(t, "%zu", tokens);
-  add_number(t, 4, nll);
-  add_number(t, 3, exp(nll));
+  table_add_number(t, 4, nll);
+  table_add_number(t, 3, exp(nll));
 }
 
 static void add_document(score_run *run, const document *d, const lb_score_row *row) {
@@ -156,9 +157,35 @@ static void print_tables(score_run *run) {
     printf("\nnll %.4f nats per token, perplexity %.3f\n", mean, exp(mean));
 }
 
+/* ---- --compare-precision: the documents are kept, and compared when all are there ---- */
+
+static int keep_group(score_run *run, document *documents, size_t n) {
+  run->kept = cli_resize(run->kept, (run->n_kept + n) * sizeof *run->kept);
+  for (size_t i = 0; i < n; i++) {
+    run->kept[run->n_kept++] = documents[i];
+    documents[i] = (document){0};
+  }
+  return CLI_DONE;
+}
+
+static int compare_kept(score_run *run) {
+  lb_error err = {0};
+  lb_precision_comparison found;
+  lb_prompt *prompts = cli_alloc((run->n_kept + 1) * sizeof *prompts);
+  for (size_t i = 0; i < run->n_kept; i++)
+    prompts[i] = (lb_prompt){run->kept[i].ids.ids, run->kept[i].ids.n};
+  lb_status st = lb_compare_precisions(&found, run->args->words.positional[0], prompts, run->n_kept,
+                                       &cli_cancelled, &err);
+  free(prompts);
+  if (st != LB_OK) return cli_error(run->c, &err);
+  precision_view_print(run->c, &found);
+  return CLI_DONE;
+}
+
 /* ---- running ---- */
 
-static int score_group(score_run *run, const document *documents, size_t n) {
+static int score_group(score_run *run, document *documents, size_t n) {
+  if (run->args->compare_precision) return keep_group(run, documents, n);
   lb_error err = {0};
   lb_score_options options = lb_score_options_default();
   lb_scores *scores;
@@ -218,15 +245,25 @@ static int score_lines(score_run *run) {
   return code == CLI_DONE && result == LINE_BAD ? CLI_FAILED : code;
 }
 
-static int run_score(cli *c, void *opaque) {
-  const score_args *args = opaque;
+static int check_arguments(const cli *c, const score_args *args) {
+  static const char *const of_scores[] = {"top", "precision", "precision-max-kl"};
   if (args->input != NULL && args->words_text != NULL)
     return cli_usage(c, NULL, "give only one of --input and --text");
+  for (size_t i = 0; i < sizeof of_scores / sizeof *of_scores && args->compare_precision; i++)
+    if (cli_is_given(c, of_scores[i]))
+      return cli_usage(c, NULL, "--compare-precision measures every precision: leave out --%s",
+                       of_scores[i]);
+  return CLI_DONE;
+}
+
+static int run_score(cli *c, void *opaque) {
+  const score_args *args = opaque;
+  int code = check_arguments(c, args);
+  if (code != CLI_DONE) return code;
   score_run run = {.c = c, .args = args};
   lb_error err = {0};
-  lb_model_options model_options = generation_model_options(args->precision);
-  int code;
-  lb_status st = lb_model_open(&run.model, args->words.positional[0], &model_options, &err);
+  lb_status st =
+      generation_open_model(&run.model, c, args->words.positional[0], &args->precision, &err);
   if (st == LB_OK) st = text_side_open(&run.side, lb_model_get_info(run.model)->path, &err);
   if (st == LB_E_IO && run.model != NULL && args->words_text == NULL)
     st = LB_OK; /* ids need none */
@@ -234,7 +271,12 @@ static int run_score(cli *c, void *opaque) {
     code = cli_error(c, &err);
   else
     code = args->words_text != NULL ? score_text(&run) : score_lines(&run);
-  if (code == CLI_DONE && !c->global.json) print_tables(&run);
+  if (code == CLI_DONE && args->compare_precision)
+    code = compare_kept(&run);
+  else if (code == CLI_DONE && !c->global.json)
+    print_tables(&run);
+  for (size_t i = 0; i < run.n_kept; i++) document_free(&run.kept[i]);
+  free(run.kept);
   table_free(&run.rows);
   writer_free(&run.out);
   text_side_close(&run.side);
@@ -251,7 +293,12 @@ const verb verb_score = {
         "perplexity is its exponential.\n\n"
         "With --json each document is one line: ids, logprobs (of ids[t] given what comes before; "
         "the first is null), argmax, logsumexp (of the raw logits) and top describe the prediction "
-        "made after reading ids[0..t]; nll.",
+        "made after reading ids[0..t]; nll.\n\n"
+        "--compare-precision reads the documents once more in every precision that the model can "
+        "compute in here, and prints KL(f32 || it) of the predictions after each token (mean, the "
+        "99th percentile and the worst, in nats), how often the most likely token is the same, "
+        "perplexity, the speed of reading these texts and of writing one, and by how much memory "
+        "grew. With --json: one object with documents, tokens and precisions, a list.",
     .positionals = {{.name = "MODEL",
                      .help = "a Hugging Face folder, a .gguf file, or a name in the local hub "
                              "cache"}},
@@ -259,6 +306,8 @@ const verb verb_score = {
     .examples = {{"limbeck score model.gguf --text \"The cat sat on the mat.\"", "token by token"},
                  {"limbeck score model.gguf --input texts.jsonl", "perplexity of a file"},
                  {"limbeck score model.gguf --input texts.jsonl --top 5 --json > scores.jsonl",
-                  "everything, for programs"}},
+                  "everything, for programs"},
+                 {"limbeck score model.gguf --input texts.jsonl --compare-precision",
+                  "which --precision to use"}},
     .args_size = sizeof(score_args),
     .run = run_score};

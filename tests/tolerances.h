@@ -22,6 +22,9 @@
 #define LB_TOL_GOLDEN_KL_BF16 2e-3
 #define LB_TOL_GOLDEN_KL_Q8_0 2e-2
 #define LB_TOL_GOLDEN_KL_Q4_0 1.5
+/* lb_compare_precisions beside the same figures of all logits in double: log-probabilities and
+ * logits that lb_score rounded to float32. 3.4e-8 was seen */
+#define LB_TOL_COMPARED_KL 2e-7
 /* ---- golden/: real models, block-quantised weights expanded to float32 on both sides ----
  * 30 layers of float32 sums in another order; 7e-5 was seen in logsumexp */
 #define LB_TOL_GOLDEN_REAL     2e-3

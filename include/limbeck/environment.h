@@ -23,7 +23,12 @@ typedef struct lb_allocator {
  *  @thread call it while nothing else of the library runs or is alive */
 LB_API void lb_allocator_set(const lb_allocator *allocator);
 
-typedef enum lb_log_level { LB_LOG_DEBUG, LB_LOG_INFO, LB_LOG_WARN } lb_log_level;
+typedef enum lb_log_level {
+  LB_LOG_DEBUG,
+  LB_LOG_INFO,
+  LB_LOG_NOTE, /* rare, and worth telling everybody: what took long, and was done for the user */
+  LB_LOG_WARN
+} lb_log_level;
 
 /** Receives one line, without a newline. The text is valid during the call only.
  *  @thread may be called from several threads at once */

@@ -37,13 +37,17 @@ LB_API lb_model_options lb_model_options_default(void);
 
 LB_API const char *lb_precision_name(lb_precision precision); /* "int8"; "?" */
 
-/** Opens a model. With AUTO it is read once in float32 and once in each faster precision, on a few
- *  hundred tokens that it wrote itself; the answer is kept in the user's cache folder. Models below
- *  8 million parameters are float32.
+/** Opens a model. With AUTO the precision is measured the first time, on a hundred tokens that the
+ *  model writes itself: of F32, INT8 and, where the CPU has such products, BF16, the one that reads
+ *  256 tokens and writes 128 in the least time with a mean KL(f32 || it) of at most
+ *  precision_max_kl. That is told at level LB_LOG_NOTE, and the answer is kept in the user's cache
+ *  folder, for this model, bound, CPU and version. Models below 8 million parameters are float32.
  *  @param  options  NULL for the defaults
  *  @owns   *out: release with lb_model_free. NULL on failure
  *  @error  LB_E_IO (no such file), LB_E_FORMAT (malformed), LB_E_UNSUPPORTED (architecture, with
- * the list of known ones; or a feature of it), LB_E_SHAPE (config and weights disagree), LB_E_NOMEM
+ * the list of known ones; or a feature of it), LB_E_SHAPE (config and weights disagree),
+ * LB_E_NOMEM, LB_E_ARG (precision_max_kl is not a number >= 0)
+ *  @test   tests/unit/test_auto_precision.c
  *  @thread several models may be used at once; one model by one thread at a time            */
 LB_API LB_NODISCARD lb_status lb_model_open(lb_model **out, const char *path,
                                             const lb_model_options *options, lb_error *err);

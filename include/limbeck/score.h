@@ -42,6 +42,37 @@ LB_API LB_NODISCARD lb_status lb_score(lb_scores **out, lb_model *model, const l
 LB_API void lb_scores_free(lb_scores *scores);
 LB_API const lb_score_row *lb_scores_get(const lb_scores *scores, size_t document);
 
+/* ---- what a faster precision costs ---- */
+
+/** One precision beside float32, on given documents. KL(f32 || it) is of the prediction after each
+ *  token, over the whole vocabulary, in nats. */
+typedef struct lb_precision_figures {
+  lb_precision precision;
+  double mean_kl, p99_kl, worst_kl; /* over all tokens; of F32 exactly 0 */
+  double agreement;                 /* share of tokens after which both find the same one best */
+  double nll, perplexity;       /* as lb_score_row's, over all documents; NaN: nothing to predict */
+  double read_rate, write_rate; /* tokens/s: reading these documents, writing one more */
+  uint64_t resident_bytes;      /* by which memory grew when it was opened and used */
+} lb_precision_figures;
+
+#define LB_PRECISIONS_MOST 8
+typedef struct lb_precision_comparison {
+  lb_precision_figures precisions[LB_PRECISIONS_MOST]; /* [n] the first is F32 */
+  size_t n;
+  int64_t n_tokens, n_predicted; /* of all documents; those with one before them */
+} lb_precision_comparison;
+
+/** Reads the documents in every precision that the model can compute in on this machine: F32; BF16
+ *  where the CPU has such products; INT8; STORED where weights lie in blocks. Logits exist for some
+ *  tens of tokens at a time; sums are in double.
+ *  @param  path    as for lb_model_open: each precision is opened anew, all are open together
+ *  @param  cancel  non-zero there stops it with LB_E_CANCELLED; may be NULL
+ *  @error  as lb_model_open and lb_score; LB_E_ARG when there is no document
+ *  @test   tests/unit/test_precisions.c */
+LB_API LB_NODISCARD lb_status lb_compare_precisions(lb_precision_comparison *out, const char *path,
+                                                    const lb_prompt *documents, size_t n_documents,
+                                                    const volatile int *cancel, lb_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -45,6 +45,11 @@ uint64_t lb__system_memory_available(void) {
   return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
 }
 
+uint64_t lb__system_memory_resident(void) {
+  uint64_t kilobytes = number_in("/proc/self/status", "VmRSS:\t");
+  return kilobytes != UINT64_MAX ? kilobytes * 1024 : 0;
+}
+
 uint64_t lb__system_disk_available(const char *path) {
   struct statvfs disk;
   char *at = lb__strdup(path);

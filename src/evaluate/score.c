@@ -1,18 +1,16 @@
 /* score.c - log-probabilities of given tokens. See include/limbeck/score.h.
  *
- * Short documents are packed end to end into one pass; one longer than a pass is read in pieces
- * through a KV cache. Logits exist for LOGIT_ROWS tokens at a time.
- * Refuses: keeping logits, choosing tokens. Read next: lb_score, then score_rows. */
+ * Documents are read a pass at a time (passes.h); logits exist for LOGIT_ROWS tokens of it at a
+ * time. Refuses: keeping logits, choosing tokens. Read next: lb_score, then score_rows. */
 #include <limbeck/score.h>
 
 #include "base/fail.h"
-#include "generate/kv_cache.h"
-#include "model/forward.h"
 #include "ops/ops.h"
+#include "passes.h"
 
 #include <math.h>
 
-enum { PASS_TOKENS = 2048, LOGIT_ROWS = 256, MAX_TOP_K = 1024 };
+enum { LOGIT_ROWS = 256, MAX_TOP_K = 1024 };
 
 struct lb_scores {
   lb_score_row *rows; /* [n] their arrays point into the arena */
@@ -20,22 +18,12 @@ struct lb_scores {
   lb__arena arena;
 };
 
-/* Tokens [begin, end) of one document, the next ones in the pass. */
-typedef struct piece {
-  size_t document, begin, end;
-} piece;
-
 typedef struct scorer {
-  lb_model *model;
-  const lb_model_info *info;
-  const lb_prompt *documents;
   lb_scores *out;
   int64_t top_k;  /* asked for */
   int64_t n_best; /* fetched per row: at least the argmax */
-  lb__stream stream;
-  int32_t ids[PASS_TOKENS], positions[PASS_TOKENS], doc_start[PASS_TOKENS + 1];
-  piece pieces[PASS_TOKENS]; /* [n_pieces] of this pass */
-  size_t n_pieces, n_tokens;
+  lb__pass_reader reader;
+  lb__passes passes;
   int32_t targets[LOGIT_ROWS], *best_ids; /* [LOGIT_ROWS, n_best] */
   float logsumexp[LOGIT_ROWS], target_logits[LOGIT_ROWS], *best_logits;
 } scorer;
@@ -46,33 +34,13 @@ lb_score_options lb_score_options_default(void) {
 
 /* ---- checks ---- */
 
-static lb_status check_document(const lb_model_info *info, const lb_prompt *d, size_t i,
-                                lb_error *err) {
-  if (d->ids == NULL || d->n_ids == 0)
-    return lb__fail(err, LB_E_ARG, "document %zu: want at least one token, it is empty", i);
-  if (d->n_ids > (size_t)info->max_positions)
-    return lb__fail(err, LB_E_ARG,
-                    "document %zu: the model's context has %lld tokens, the document "
-                    "%zu; split it",
-                    i, (long long)info->max_positions, d->n_ids);
-  for (size_t t = 0; t < d->n_ids; t++)
-    if (d->ids[t] < 0 || d->ids[t] >= info->vocab_size)
-      return lb__fail(err, LB_E_ARG, "document %zu: want token ids 0 to %lld, id %zu is %d", i,
-                      (long long)info->vocab_size - 1, t, d->ids[t]);
-  return LB_OK;
-}
-
 static lb_status check(const lb_model_info *info, const lb_prompt *documents, size_t n,
                        const lb_score_options *o, lb_error *err) {
   int64_t most = info->vocab_size < MAX_TOP_K ? info->vocab_size : MAX_TOP_K;
   if (o->top_k < 0 || o->top_k > most)
     return lb__fail(err, LB_E_ARG, "top_k: want 0 to %lld, got %lld", (long long)most,
                     (long long)o->top_k);
-  for (size_t i = 0; i < n; i++) {
-    lb_status st = check_document(info, &documents[i], i, err);
-    if (st != LB_OK) return st;
-  }
-  return LB_OK;
+  return lb__documents_check(documents, n, info, err);
 }
 
 /* ---- results ---- */
@@ -128,15 +96,16 @@ static int32_t *ints(const int32_t *p) {
   return (int32_t *)(uintptr_t)p;
 }
 
-/* Row `i` of the chunk is the prediction after token t of a document. */
-static lb_status store_row(scorer *s, const piece *p, size_t t, size_t i, lb_error *err) {
-  lb_score_row *r = &s->out->rows[p->document];
+/* Row `i` of the chunk is row `row` of the pass: the prediction after a token of a document. */
+static lb_status store_row(scorer *s, size_t row, size_t i, lb_error *err) {
+  size_t document = s->passes.document[row], t = (size_t)s->passes.positions[row];
+  lb_score_row *r = &s->out->rows[document];
   float lse = s->logsumexp[i];
   if (!isfinite(lse))
     return lb__fail(err, LB_E_NUMERIC,
                     "document %zu: the model's logits after token %zu are not "
                     "finite; are its weights damaged?",
-                    p->document, t);
+                    document, t);
   size_t best = i * (size_t)s->n_best, top = t * (size_t)s->top_k;
   floats(r->logsumexp)[t] = lse;
   ints(r->argmax)[t] = s->best_ids[best];
@@ -170,127 +139,49 @@ static lb_status read_stats(scorer *s, const lb__logits_stats_args *stats, size_
 /* Statistics of rows first .. first+n-1 of the pass; their targets are set. */
 static lb_status compute_stats(scorer *s, const lb_tensor *hidden, size_t first, size_t n,
                                lb_error *err) {
-  lb__arena_mark mark = lb__arena_get_mark(&s->stream.arena);
+  lb__stream *stream = &s->reader.stream;
+  lb__arena_mark mark = lb__arena_get_mark(&stream->arena);
   lb_tensor rows = lb__tensor_rows(hidden, (int64_t)first, (int64_t)n), *logits, *targets;
   lb__logits_stats_args stats = {0};
-  lb_status st = lb__model_logits(&logits, s->model, &s->stream, &rows, err);
-  if (st == LB_OK) st = lb__stream_i32(&targets, &s->stream, s->targets, (int64_t)n, err);
-  if (st == LB_OK) st = lb__op_logits_stats(&s->stream, &stats, logits, targets, s->n_best, err);
+  lb_status st = lb__model_logits(&logits, s->reader.model, stream, &rows, err);
+  if (st == LB_OK) st = lb__stream_i32(&targets, stream, s->targets, (int64_t)n, err);
+  if (st == LB_OK) st = lb__op_logits_stats(stream, &stats, logits, targets, s->n_best, err);
   if (st == LB_OK) st = read_stats(s, &stats, n, err);
-  lb__arena_release(&s->stream.arena, mark);
+  lb__arena_release(&stream->arena, mark);
   return st;
-}
-
-/* The id that should follow token t of a document; -1 after the last. */
-static int32_t target_of(const scorer *s, const piece *p, size_t t) {
-  const lb_prompt *d = &s->documents[p->document];
-  return t + 1 < d->n_ids ? d->ids[t + 1] : -1;
-}
-
-/* Which piece holds row `row` of the pass: the same as the row before's or the next one. */
-static const piece *piece_of(const scorer *s, size_t row, size_t *at) {
-  while ((size_t)s->doc_start[*at + 1] <= row) (*at)++;
-  return &s->pieces[*at];
 }
 
 static lb_status score_rows(scorer *s, const lb_tensor *hidden, lb_error *err) {
-  size_t at = 0, stored = 0;
-  for (size_t first = 0; first < s->n_tokens; first += LOGIT_ROWS) {
-    size_t n = s->n_tokens - first < LOGIT_ROWS ? s->n_tokens - first : LOGIT_ROWS;
-    for (size_t i = 0; i < n; i++) {
-      const piece *p = piece_of(s, first + i, &at);
-      s->targets[i] = target_of(s, p, p->begin + first + i - (size_t)s->doc_start[at]);
-    }
-    lb_status st = compute_stats(s, hidden, first, n, err);
-    for (size_t i = 0; i < n && st == LB_OK; i++) {
-      const piece *p = piece_of(s, first + i, &stored);
-      st = store_row(s, p, p->begin + first + i - (size_t)s->doc_start[stored], i, err);
-    }
-    if (st != LB_OK) return st;
+  lb_status st = LB_OK;
+  for (size_t first = 0; first < s->passes.n_tokens && st == LB_OK; first += LOGIT_ROWS) {
+    size_t left = s->passes.n_tokens - first, n = left < LOGIT_ROWS ? left : LOGIT_ROWS;
+    for (size_t i = 0; i < n; i++) s->targets[i] = lb__pass_target(&s->passes, first + i);
+    st = compute_stats(s, hidden, first, n, err);
+    for (size_t i = 0; i < n && st == LB_OK; i++) st = store_row(s, first + i, i, err);
   }
-  return LB_OK;
+  return st;
 }
 
-/* ---- a pass ---- */
-
-static void add_piece(scorer *s, piece p) {
-  for (size_t t = p.begin; t < p.end; t++, s->n_tokens++) {
-    s->ids[s->n_tokens] = s->documents[p.document].ids[t];
-    s->positions[s->n_tokens] = (int32_t)t;
-  }
-  s->pieces[s->n_pieces++] = p;
-  s->doc_start[s->n_pieces] = (int32_t)s->n_tokens;
-}
-
-/* Runs what was added, and forgets it. */
-static lb_status run_pass(scorer *s, const lb__kv_view *cache, lb_error *err) {
-  lb__batch batch = {.n_tokens = (int64_t)s->n_tokens,
-                     .n_docs = (int64_t)s->n_pieces,
-                     .ids = s->ids,
-                     .positions = s->positions,
-                     .doc_start = s->doc_start,
-                     .cache = cache};
+static lb_status score_all(scorer *s, lb_error *err) {
   lb_tensor *hidden;
-  if (s->n_tokens == 0) return LB_OK;
-  lb__stream_reset(&s->stream);
-  lb_status st = lb__model_hidden(&hidden, s->model, &s->stream, &batch, err);
-  if (st == LB_OK) st = score_rows(s, hidden, err);
-  s->n_tokens = s->n_pieces = 0;
-  return st;
-}
-
-static lb_status score_in_pieces(scorer *s, lb__kv_cache *cache, int32_t sequence, size_t document,
-                                 lb_error *err) {
-  size_t n = s->documents[document].n_ids;
   lb_status st = LB_OK;
-  for (size_t begin = 0; begin < n && st == LB_OK; begin += PASS_TOKENS) {
-    size_t end = n - begin < PASS_TOKENS ? n : begin + PASS_TOKENS;
-    lb__kv_append append = {sequence, (int64_t)(end - begin)};
-    lb__kv_view view;
-    add_piece(s, (piece){document, begin, end});
-    st = lb__kv_prepare(cache, &append, 1, &view, err);
-    if (st == LB_OK) st = run_pass(s, &view, err);
-    if (st == LB_OK) lb__kv_commit(cache, &append, 1);
+  while (st == LB_OK && lb__passes_next(&s->passes)) {
+    st = lb__pass_read(&hidden, &s->reader, &s->passes, err);
+    if (st == LB_OK) st = score_rows(s, hidden, err);
   }
+  for (size_t i = 0; i < s->out->n && st == LB_OK; i++) finish_row(&s->out->rows[i]);
   return st;
 }
 
-static lb_status score_long(scorer *s, size_t document, lb_error *err) {
-  lb__kv_shape shape = {s->info->n_layers, s->info->n_kv_heads, s->info->head_dim};
-  lb__kv_cache *cache;
-  int32_t sequence;
-  lb_status st = lb__kv_cache_new(&cache, shape, err);
-  if (st == LB_OK) st = lb__kv_sequence_new(cache, &sequence, err);
-  if (st == LB_OK) st = score_in_pieces(s, cache, sequence, document, err);
-  lb__kv_cache_free(cache);
-  return st;
-}
-
-static lb_status score_all(scorer *s, size_t n, lb_error *err) {
-  lb_status st = LB_OK;
-  for (size_t i = 0; i < n && st == LB_OK; i++) {
-    size_t size = s->documents[i].n_ids;
-    if (s->n_tokens + size > PASS_TOKENS) st = run_pass(s, NULL, err);
-    if (st != LB_OK) break;
-    if (size > PASS_TOKENS)
-      st = score_long(s, i, err);
-    else
-      add_piece(s, (piece){i, 0, size});
-  }
-  if (st == LB_OK) st = run_pass(s, NULL, err);
-  for (size_t i = 0; i < n && st == LB_OK; i++) finish_row(&s->out->rows[i]);
-  return st;
-}
-
-static lb_status scorer_run(scorer *s, size_t n, lb_error *err) {
+static lb_status scorer_run(scorer *s, lb_model *model, lb_error *err) {
   size_t n_best = LOGIT_ROWS * (size_t)s->n_best;
   s->best_ids = lb__alloc_array(n_best, sizeof *s->best_ids);
   s->best_logits = lb__alloc_array(n_best, sizeof *s->best_logits);
   lb_status st =
       s->best_ids != NULL && s->best_logits != NULL ? LB_OK : lb__fail_nomem(err, "the scores");
-  lb__model_stream_init(&s->stream, s->model);
-  if (st == LB_OK) st = score_all(s, n, err);
-  lb__stream_deinit(&s->stream);
+  lb__pass_reader_init(&s->reader, model);
+  if (st == LB_OK) st = score_all(s, err);
+  lb__pass_reader_deinit(&s->reader);
   lb__free(s->best_ids);
   lb__free(s->best_logits);
   return st;
@@ -306,13 +197,11 @@ lb_status lb_score(lb_scores **out, lb_model *model, const lb_prompt *documents,
   if (st != LB_OK) return st;
   scorer *s = lb__new(sizeof *s); /* its arrays are too large for a stack */
   if (s == NULL) return lb__fail_nomem(err, "the scores");
-  s->model = model;
-  s->info = info;
-  s->documents = documents;
+  lb__passes_init(&s->passes, documents, n_documents);
   s->top_k = o->top_k;
   s->n_best = o->top_k > 0 ? o->top_k : 1;
   st = scores_new(&s->out, documents, n_documents, o->top_k, err);
-  if (st == LB_OK) st = scorer_run(s, n_documents, err);
+  if (st == LB_OK) st = scorer_run(s, model, err);
   if (st != LB_OK)
     lb_scores_free(s->out);
   else

@@ -274,6 +274,7 @@ static void fill_linear(lb__kernel_table *table, unsigned use, bool may_measure)
   find_candidates(use);
   reset_products();
   lb__tune(classes, N_CLASSES, may_measure);
+  table->bf16_products = strcmp(chosen_name(MANY_ROWS_BF16), "onednn") == 0;
   if (use >> ONEDNN & 1) {
     lb__linear_bwd_select_gemm(lb__onednn_gemm_add);
     table->linear_bwd = lb__tuned_linear_bwd;
@@ -315,6 +316,8 @@ static void fill(lb__kernel_table *table, unsigned use, bool may_measure) {
     lb__optimizer_select_avx2(table);
   }
 #endif
+  table->int8 = lb__int8_selected()->name;
+  table->int8_version = LB__INT8_VERSION;
 }
 
 static unsigned all_that_run(void) {

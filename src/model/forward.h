@@ -9,6 +9,18 @@
 
 #include "taps.h"
 
+/* lb_model_open for a precision that is known: everything but AUTO, which evaluate/ chooses.
+ * @owns *out: lb_model_free   @error as lb_model_open */
+lb_status lb__model_open(lb_model **out, const char *path, lb_precision precision, lb_error *err);
+/* Another precision for a model that is open in F32.
+ * @error LB_E_UNSUPPORTED (a weight that it cannot be packed for; the model is of no more use),
+ * LB_E_ARG (AUTO), LB_E_NOMEM */
+lb_status lb__model_set_precision(lb_model *model, lb_precision precision, lb_error *err);
+void lb__model_set_kl(lb_model *model, double kl); /* what was measured of its precision */
+/* Whether products in this precision differ from float32's: BF16 needs a CPU that has them, STORED
+ * weights in blocks. What INT8 refuses is known when weights are packed. */
+bool lb__model_knows_precision(const lb_model *model, lb_precision precision);
+
 /* Where the keys and values of earlier tokens lie. The cache's owner (generate/kv_cache.h) fills
  * this in for one batch; host arrays, copied during the call. */
 typedef struct lb__kv_view {

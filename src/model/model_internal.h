@@ -11,7 +11,6 @@ typedef struct lb__trainable lb__trainable; /* trainable.c */
 struct lb_model {
   lb__checkpoint *checkpoint;
   lb__model_config config;
-  lb_model_options options;
   lb_tensor top[LB__FIRST_LAYER_WEIGHT]; /* by lb__weight; rank 0 and no bytes = absent */
   lb_tensor *layers;                     /* [n_layers][LB__N_LAYER_WEIGHTS] */
   lb_tensor inv_freq, inv_freq_sliding;  /* [D/2] F32 */
@@ -40,15 +39,7 @@ const char *lb__parameter_name(char text[LB__WEIGHT_NAME_SIZE], const lb_model *
 
 /* ---- precision.c ---- */
 
-/* Makes the weights ready for model->options.precision, and notes in model->info what it is. */
-lb_status lb__model_prepare(lb_model *m, lb_error *err);
-lb__compute lb__model_compute(lb_precision precision);      /* AUTO: F32 */
-lb_status lb__model_pack(lb_model *m, lb_error *err);       /* for INT8, beside the elements */
-lb_status lb__model_pack_alone(lb_model *m, lb_error *err); /* instead of the elements */
-void lb__model_release_packed(lb_model *m);                 /* back to the elements alone */
-void lb__model_release_elements(lb_model *m);               /* what is packed is enough */
-/* Chooses by measurement (auto_precision.c). */
-lb_status lb__model_choose_precision(lb_model *m, lb_error *err);
+lb__compute lb__model_compute(lb_precision precision); /* AUTO: F32 */
 
 /* Fills every slot from the checkpoint, checked against the config (model_weights.c). */
 lb_status lb__model_load_weights(lb_model *m, lb_error *err);

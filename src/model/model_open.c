@@ -1,14 +1,10 @@
-/* model_open.c - lb_model_open: checkpoint, config, weights, tables, facts.
+/* model_open.c - lb__model_open: checkpoint, config, weights, tables, facts.
  * Owns: the order of opening and what a caller may ask about a model. Read next: forward.c. */
 #include "model_internal.h"
 
 #include "kernels/kernels.h"
 
 #include <math.h>
-
-lb_model_options lb_model_options_default(void) {
-  return (lb_model_options){.precision = LB_PRECISION_F32, .precision_max_kl = 0.02};
-}
 
 void lb_model_free(lb_model *m) {
   if (m == NULL) return;
@@ -114,16 +110,15 @@ static lb_status open_parts(lb_model *m, const char *path, lb_error *err) {
   if (st == LB_OK) st = lb__model_load_weights(m, err);
   if (st == LB_OK) st = make_tables(m, err);
   if (st == LB_OK) fill_info(m);
-  return st == LB_OK ? lb__model_prepare(m, err) : st;
+  return st;
 }
 
-lb_status lb_model_open(lb_model **out, const char *path, const lb_model_options *options,
-                        lb_error *err) {
+lb_status lb__model_open(lb_model **out, const char *path, lb_precision precision, lb_error *err) {
   *out = NULL;
   lb_model *m = lb__new(sizeof *m);
   if (m == NULL) return lb__fail_nomem(err, "a model");
-  m->options = options != NULL ? *options : lb_model_options_default();
   lb_status st = open_parts(m, path, err);
+  if (st == LB_OK) st = lb__model_set_precision(m, precision, err);
   if (st != LB_OK) {
     lb_model_free(m);
     return st;

@@ -1,9 +1,9 @@
 /* precision.c - how the products of a frozen model are computed, and the memory its weights take
  * for it. Owns: packing all weights, releasing what is not needed afterwards. Refuses: choosing
- * (auto_precision.c), trainable models, which have F32 and BF16 only. */
+ * (evaluate/auto_precision.c), trainable models, which have F32 and BF16 only. */
 #include "model_internal.h"
 
-#include "ops/ops.h"
+#include "ops/kernel_table.h"
 
 #include <math.h>
 
@@ -80,52 +80,43 @@ static lb_status release(lb_model *m, lb__weight w, int64_t layer, lb_error *err
   return LB_OK;
 }
 
-static lb_status pack(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
-  return lb__op_pack_weight(lb__model_slot(m, w, layer), LB__COMPUTE_INT8, err);
-}
-
 /* One weight after the other, so that what was read of the file is gone when the next comes. */
 static lb_status pack_and_release(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
-  lb_status st = pack(m, w, layer, err);
+  lb_status st = lb__op_pack_weight(lb__model_slot(m, w, layer), LB__COMPUTE_INT8, err);
   return st == LB_OK ? release(m, w, layer, err) : st;
 }
 
-static lb_status unpack(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
-  (void)err;
-  lb__tensor_unpack(lb__model_slot(m, w, layer));
-  return LB_OK;
+static bool is_in_blocks(const lb_model *m) {
+  for (int64_t layer = 0; layer < m->config.n_layers; layer++)
+    for (lb__weight w = LB__FIRST_LAYER_WEIGHT; w < LB__N_WEIGHTS; w++)
+      if (lb_dtype_is_block(lb__model_slot(m, w, layer)->dtype)) return true;
+  return lb_dtype_is_block(lb__model_slot(m, head_of(m), 0)->dtype);
 }
 
-static lb_status pack_all(lb_model *m, visit_fn *visit, lb_error *err) {
-  lb_status st = each_linear_weight(m, visit, err);
-  return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "%s: int8", m->info.path);
+/* ---- the precision of a model ---- */
+
+bool lb__model_knows_precision(const lb_model *m, lb_precision precision) {
+  if (precision == LB_PRECISION_BF16) return lb__kernels()->bf16_products;
+  return precision != LB_PRECISION_STORED || is_in_blocks(m);
 }
 
-lb_status lb__model_pack(lb_model *m, lb_error *err) {
-  return pack_all(m, pack, err);
-}
-lb_status lb__model_pack_alone(lb_model *m, lb_error *err) {
-  return pack_all(m, pack_and_release, err);
-}
-void lb__model_release_packed(lb_model *m) {
-  (void)each_linear_weight(m, unpack, NULL);
-}
-void lb__model_release_elements(lb_model *m) {
-  (void)each_linear_weight(m, release, NULL);
+void lb__model_set_kl(lb_model *m, double kl) {
+  m->info.precision_kl = kl;
 }
 
-/* ---- opening ---- */
-
-lb_status lb__model_prepare(lb_model *m, lb_error *err) {
-  m->info.precision = m->options.precision;
+lb_status lb__model_set_precision(lb_model *m, lb_precision precision, lb_error *err) {
+  m->info.precision = precision;
   m->info.precision_kl = NAN;
-  switch (m->options.precision) {
+  switch (precision) {
   case LB_PRECISION_F32:
   case LB_PRECISION_BF16:
   case LB_PRECISION_STORED: return LB_OK;
-  case LB_PRECISION_INT8: return lb__model_pack_alone(m, err);
-  case LB_PRECISION_AUTO: return lb__model_choose_precision(m, err);
+  case LB_PRECISION_INT8: {
+    lb_status st = each_linear_weight(m, pack_and_release, err);
+    return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "%s: int8", m->info.path);
+  }
+  case LB_PRECISION_AUTO: break;
   }
   return lb__fail(err, LB_E_ARG, "precision %d: there are auto, f32, bf16, int8 and stored",
-                  (int)m->options.precision);
+                  (int)precision);
 }

@@ -197,9 +197,14 @@ static lb_status make_trainable(lb_model *m, lb_dtype real, lb_error *err) {
 
 lb_status lb__model_open_trainable(lb_model **out, const char *path,
                                    const lb__trainable_options *options, lb_error *err) {
-  lb_model_options open = lb_model_options_default(); /* which keeps the weights' elements */
-  if (options->precision == LB_PRECISION_BF16) open.precision = LB_PRECISION_BF16;
-  lb_status st = lb_model_open(out, path, &open, err);
+  lb_precision precision = options->precision;
+  *out = NULL;
+  if (precision == LB_PRECISION_AUTO) precision = LB_PRECISION_F32;
+  if (precision != LB_PRECISION_F32 && precision != LB_PRECISION_BF16)
+    return lb__fail(err, LB_E_UNSUPPORTED,
+                    "%s: %s products have no backward; a model is trained in f32 or bf16", path,
+                    lb_precision_name(precision));
+  lb_status st = lb__model_open(out, path, precision, err);
   if (st == LB_OK) st = make_trainable(*out, options->real, err);
   if (st == LB_OK) return LB_OK;
   lb_model_free(*out);
@@ -248,7 +253,7 @@ static lb_status copy_weight(void *ctx, lb_model *m, lb__weight w, int64_t layer
 
 lb_status lb__model_load_parameters(lb_model *m, const char *folder, lb_error *err) {
   lb_model *from;
-  lb_status st = lb_model_open(&from, folder, NULL, err);
+  lb_status st = lb__model_open(&from, folder, LB_PRECISION_F32, err);
   if (st == LB_OK) st = check_same(m, from, err);
   if (st == LB_OK) st = each_weight(m, copy_weight, from, err);
   lb_model_free(from);

@@ -15,11 +15,12 @@ typedef struct lb__parameter {
 
 typedef struct lb__trainable_options {
   lb_dtype real;          /* F32; F64 for verifying */
-  lb_precision precision; /* compute: F32 or BF16 products */
+  lb_precision precision; /* compute: F32 or BF16 products; AUTO is F32 */
 } lb__trainable_options;
 
 /* Opens a student: as lb_model_open, then every weight becomes a float parameter.
- * @owns *out: lb_model_free   @error as lb_model_open */
+ * @owns *out: lb_model_free
+ * @error as lb_model_open; LB_E_UNSUPPORTED: INT8 and STORED have no backward */
 lb_status lb__model_open_trainable(lb_model **out, const char *path,
                                    const lb__trainable_options *options, lb_error *err);
 /* The parameters, in a fixed order; tied weights once. Borrowed. */

@@ -23,6 +23,9 @@ typedef struct lb__kernel_table {
   void (*linear_prepare)(const lb__linear_args *args, void *memory);
   /* See lb__op_pack_weight. NULL: this set of kernels has no packed products. */
   lb_status (*pack_weight)(lb__packed **out, const lb_tensor *weight, lb__compute compute);
+  bool bf16_products; /* LB__COMPUTE_BF16 is computed by the CPU, not as F32 */
+  const char *int8;   /* name of the kernels of LB__COMPUTE_INT8 */
+  int int8_version;   /* of the numbers they make */
   /* name of the chosen kernel of each op, e.g. "reference", "avx512", "onednn f32"; for doctor */
   const char *chosen[LB__OP_COUNT];
 } lb__kernel_table;

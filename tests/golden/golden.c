@@ -148,20 +148,34 @@ float **golden_all_logits(lb_model *model, const lb_prompt *documents, size_t n_
   return logits;
 }
 
+double golden_logsumexp(const float *x, size_t n) {
+  double max = (double)x[0], sum = 0;
+  for (size_t i = 1; i < n; i++) max = fmax(max, (double)x[i]);
+  for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
+  return max + log(sum);
+}
+
+size_t golden_best(const float *x, size_t n) {
+  size_t at = 0;
+  for (size_t i = 1; i < n; i++)
+    if (x[i] > x[at]) at = i;
+  return at;
+}
+
+double golden_row_kl(const float *x, const float *y, size_t n) {
+  double zx = golden_logsumexp(x, n), zy = golden_logsumexp(y, n), kl = 0;
+  for (size_t i = 0; i < n; i++) {
+    double log_p = (double)x[i] - zx, log_q = (double)y[i] - zy;
+    kl += exp(log_p) * (log_p - log_q);
+  }
+  return kl;
+}
+
 double golden_mean_kl(const golden_logits *want, const float *got, size_t vocab) {
   size_t common = vocab < want->vocab_size ? vocab : want->vocab_size;
   double sum = 0;
-  for (size_t t = 0; t < want->n_ids; t++) {
-    const float *x = want->logits + t * want->vocab_size, *y = got + t * vocab;
-    double zx = 0, zy = 0, kl = 0;
-    for (size_t i = 0; i < common; i++) {
-      zx += exp((double)x[i]);
-      zy += exp((double)y[i]);
-    }
-    for (size_t i = 0; i < common; i++)
-      kl += exp((double)x[i]) / zx * ((double)x[i] - log(zx) - (double)y[i] + log(zy));
-    sum += kl;
-  }
+  for (size_t t = 0; t < want->n_ids; t++)
+    sum += golden_row_kl(want->logits + t * want->vocab_size, got + t * vocab, common);
   return sum / (double)want->n_ids;
 }
 

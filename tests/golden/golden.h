@@ -42,6 +42,11 @@ typedef struct golden_logits {
 void golden_logits_load(golden_logits *g, const char *name, int k);
 void golden_logits_unload(golden_logits *g);
 
+/* Of one row of n logits, in double, as one would write it down. */
+double golden_logsumexp(const float *x, size_t n);
+size_t golden_best(const float *x, size_t n);                   /* the first of the largest */
+double golden_row_kl(const float *x, const float *y, size_t n); /* KL(softmax x || softmax y) */
+
 /* Kullback-Leibler divergence from the expected to the given distribution, mean over positions: one
  * number that rounding of weights moves little and a wrong permutation moves a lot. GGUF drops the
  * padding of a vocabulary, so only the ids of both take part. */

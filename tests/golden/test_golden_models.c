@@ -62,22 +62,8 @@ static void check_together(lb_model *model, const char *name, const texts *t) {
   free(logits);
 }
 
-static double logsumexp(const float *x, size_t n) {
-  double max = (double)x[0], sum = 0;
-  for (size_t i = 1; i < n; i++) max = fmax(max, (double)x[i]);
-  for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
-  return max + log(sum);
-}
-
-static size_t best(const float *x, size_t n) {
-  size_t at = 0;
-  for (size_t i = 1; i < n; i++)
-    if (x[i] > x[at]) at = i;
-  return at;
-}
-
 static bool is_near_tie(const float *x, size_t n) {
-  size_t first = best(x, n);
+  size_t first = golden_best(x, n);
   for (size_t i = 0; i < n; i++)
     if (i != first && (double)(x[first] - x[i]) < 2 * LB_TOL_GOLDEN_LOGITS_F32) return true;
   return false;
@@ -94,11 +80,11 @@ static void check_scores(lb_model *model, const char *name, const golden_logits 
   assert_true(isnan(row->logprobs[0]));
   for (size_t t = 0; t < want->n_ids; t++) {
     const float *x = want->logits + t * want->vocab_size;
-    double lse = logsumexp(x, want->vocab_size);
+    double lse = golden_logsumexp(x, want->vocab_size);
     if (!(fabs(lse - (double)row->logsumexp[t]) <= tolerance))
       fail_msg("%s: logsumexp[%zu]: want %.6f, got %.6f", name, t, lse, (double)row->logsumexp[t]);
     if (!is_near_tie(x, want->vocab_size))
-      assert_int_equal(row->argmax[t], (int)best(x, want->vocab_size));
+      assert_int_equal(row->argmax[t], (int)golden_best(x, want->vocab_size));
     if (t + 1 == want->n_ids) break;
     double logprob = (double)x[want->ids[t + 1]] - lse;
     nll -= logprob;

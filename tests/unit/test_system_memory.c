@@ -1,4 +1,5 @@
 /* test_system_memory.c - how much room there is, on the machine that runs the test. */
+#include "base/memory.h"
 #include "base/system_memory.h"
 
 #include <setjmp.h>
@@ -6,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 static void test_memory(void **state) {
@@ -14,6 +16,19 @@ static void test_memory(void **state) {
   print_message("           %.2f GB\n", (double)left / 1e9);
   assert_true(left > 1 << 20);
   assert_true(left < (uint64_t)1 << 50);
+}
+
+/* What was asked for and touched is counted. */
+static void test_resident(void **state) {
+  (void)state;
+  enum { SIZE = 64 << 20 };
+  uint64_t before = lb__system_memory_resident();
+  char *block = lb__alloc(SIZE);
+  memset(block, 1, SIZE);
+  uint64_t after = lb__system_memory_resident();
+  assert_true(before > 1 << 16 && block[SIZE / 2] == 1);
+  assert_true(after - before > SIZE / 2 && after - before < 2 * SIZE);
+  lb__free(block);
 }
 
 static void test_disk(void **state) {
@@ -27,6 +42,7 @@ static void test_disk(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory), cmocka_unit_test(test_disk)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory), cmocka_unit_test(test_resident),
+                                     cmocka_unit_test(test_disk)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include "ops/kernel_table.h"
 
 enum {
+  LB__INT8_VERSION = 1,          /* raise it when other numbers come out: auto then measures anew */
   LB__INT8_PANEL = 16,           /* outputs that lie together */
   LB__INT8_DEPTH = 4,            /* inputs of one output that lie together: one 8-bit dot product */
   LB__INT8_ROWS = 12,            /* rows of activations that lie together */

@@ -1,0 +1,252 @@
+/* auto_precision.c - lb_model_open. With precision AUTO: the fastest that stays close enough to
+ * float32, measured once for each model and machine, on text that the model itself writes.
+ *
+ *   open_all     the model in float32 and in every candidate
+ *   write_text   a few documents, sampled from the fastest to be
+ *   choose       what lb__precisions_measure found; the least time whose KL is within the bound
+ *
+ * Owns: the choice and its place in the user's cache. A cache that cannot be read or written is no
+ * error: the answer is only measured again. Decision: docs/decisions/0010. */
+#include "auto_precision.h"
+#include "precisions.h"
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/random.h"
+#include "model/trainable.h"
+#include "ops/kernel_table.h"
+
+#include <limbeck/doctor.h>
+
+#include <math.h>
+#include <stdio.h>
+
+enum { MOST_DOCS = 8, LENGTH = 16, TOP_K = 40, WRITTEN = 4 };
+/* Of models above this size less text is read, so that it stays a matter of seconds. */
+#define LARGE_MODEL 1000000000
+/* What the time is counted of: a prompt of some length, and as much text as `generate` makes. */
+enum { MIX_READ = 256, MIX_WRITTEN = 128 };
+
+static const lb_precision candidates[] = {LB_PRECISION_F32, LB_PRECISION_BF16, LB_PRECISION_INT8};
+enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
+
+/* The model in each precision that it and this machine know; the first is F32. */
+typedef struct variants {
+  lb_model *models[N_CANDIDATES];
+  size_t n;
+  lb_precision_comparison found;
+} variants;
+
+/* ---- the model's own text ---- */
+
+typedef struct own_text {
+  size_t n_docs;
+  int32_t ids[MOST_DOCS][LENGTH];
+  lb_prompt docs[MOST_DOCS];
+} own_text;
+
+/* Documents begin with BOS, or with any token where there is no BOS. */
+static int32_t first_token(const lb_model_info *info, size_t doc) {
+  static const lb__random_key key = {.seed = 1, .purpose = LB__PURPOSE_SAMPLE};
+  if (info->bos_token_id >= 0 && info->bos_token_id < info->vocab_size) return info->bos_token_id;
+  return (int32_t)(lb__random_uniform(key, 0, doc) * (double)info->vocab_size);
+}
+
+static lb_status write_text(own_text *t, lb_model *writer, lb_error *err) {
+  const lb_model_info *info = lb_model_get_info(writer);
+  lb_generate_options o = lb_generate_options_default();
+  o.max_new_tokens = LENGTH - 1;
+  o.do_sample = true;
+  o.top_k = TOP_K < info->vocab_size ? TOP_K : 0;
+  o.ignore_eos = true;
+  t->n_docs = info->n_parameters > LARGE_MODEL ? MOST_DOCS / 2 : MOST_DOCS;
+  for (size_t i = 0; i < t->n_docs; i++) {
+    t->ids[i][0] = first_token(info, i);
+    t->docs[i] = (lb_prompt){t->ids[i], 1};
+  }
+  lb_generation *g;
+  lb_status st = lb_generate(&g, writer, NULL, t->docs, t->n_docs, &o, err);
+  for (size_t i = 0; i < t->n_docs && st == LB_OK; i++) {
+    const lb_sequence *s = lb_generation_sequence(g, i, 0);
+    memcpy(t->ids[i] + 1, s->ids, s->n_ids * sizeof *s->ids);
+    t->docs[i].n_ids += s->n_ids;
+    if (t->docs[i].n_ids > (size_t)info->max_positions) t->docs[i].n_ids--; /* it was not read */
+  }
+  lb_generation_free(g);
+  return st;
+}
+
+/* ---- measuring ---- */
+
+/* The float32 model is open already. */
+static lb_status open_candidates(variants *v, const char *path, lb_error *err) {
+  lb_status st = LB_OK;
+  for (size_t i = 1; i < N_CANDIDATES && st == LB_OK; i++) {
+    if (!lb__model_knows_precision(v->models[0], candidates[i])) continue;
+    st = lb__model_open(&v->models[v->n], path, candidates[i], err);
+    if (st == LB_OK)
+      v->n++;
+    else if (st == LB_E_UNSUPPORTED)
+      st = LB_OK; /* weights that cannot be packed */
+  }
+  return st;
+}
+
+/* ---- choosing ---- */
+
+static double seconds_of_mix(const lb_precision_figures *f) {
+  double writing = isnan(f->write_rate) ? 0.0 : MIX_WRITTEN / f->write_rate; /* NaN: no room to */
+  return MIX_READ / f->read_rate + writing;
+}
+
+size_t lb__precision_best(const lb_precision_comparison *found, double max_kl) {
+  const lb_precision_figures *f = found->precisions;
+  size_t best = 0;
+  for (size_t i = 1; i < found->n; i++)
+    if (f[i].mean_kl <= max_kl && seconds_of_mix(&f[i]) < seconds_of_mix(&f[best])) best = i;
+  return best;
+}
+
+/* ---- what was measured before ---- */
+
+static void add_to_key(uint64_t key[2], const char *text) {
+  key[1] = lb__hash_sip13(text, strlen(text) + 1, key);
+}
+
+/* The answer depends on the weights, the bound, the CPU, the kernels and this program. */
+static char *cache_path(const lb_model *m, double max_kl) {
+  char number[64];
+  lb_doctor d;
+  if (lb_doctor_report(&d, NULL) != LB_OK) return NULL;
+  uint64_t key[2] = {lb__model_fingerprint(m), 2};
+  add_to_key(key, d.limbeck_version);
+  add_to_key(key, d.cpu);
+  for (int i = 0; i < d.n_features; i++)
+    if (d.features[i].present) add_to_key(key, d.features[i].name);
+  for (int i = 0; i < d.n_libraries; i++) add_to_key(key, d.libraries[i].version);
+  for (int i = 0; i < d.n_kernels; i++) add_to_key(key, d.kernels[i].kernel);
+  snprintf(number, sizeof number, "int8 %d, KL %.17g", lb__kernels()->int8_version, max_kl);
+  add_to_key(key, lb__kernels()->int8);
+  add_to_key(key, number);
+  snprintf(number, sizeof number, "precision-%016llx-%016llx.json", (unsigned long long)key[0],
+           (unsigned long long)key[1]);
+  return lb__cache_path(number);
+}
+
+static bool recall(lb_precision *precision, double *kl, const char *path, double max_kl) {
+  enum { CACHE_FILE_MOST = 4096 };
+  json_t *j = NULL;
+  const char *name = NULL;
+  bool found = path != NULL && lb__path_is_file(path) &&
+               lb__json_read(&j, path, CACHE_FILE_MOST, NULL) == LB_OK && json_is_object(j) &&
+               lb__json_get_string(&name, j, "precision", true, path, NULL) == LB_OK &&
+               lb__json_get_real(kl, j, "kl", true, path, NULL) == LB_OK && *kl >= 0.0 &&
+               *kl <= max_kl;
+  size_t i = 0;
+  while (found && i < N_CANDIDATES && strcmp(lb_precision_name(candidates[i]), name) != 0) i++;
+  found = found && i < N_CANDIDATES;
+  if (found) *precision = candidates[i];
+  json_decref(j);
+  return found;
+}
+
+static lb_status remember(const lb_precision_figures *f, const char *model, double max_kl,
+                          const char *path, lb_error *err) {
+  if (path == NULL) return lb__fail(err, LB_E_IO, "there is no cache folder");
+  json_t *j = json_pack("{s:s, s:f, s:f, s:s}", "precision", lb_precision_name(f->precision), "kl",
+                        f->mean_kl, "max_kl", max_kl, "model", model);
+  lb_status st = lb__cache_save(path, j, err);
+  json_decref(j);
+  return st;
+}
+
+/* ---- telling ---- */
+
+/* "measuring precisions once for this model: bf16 KL 0.0003, int8 KL 0.0046 -> int8 (1.2 s, ...)"
+ */
+static void tell(const variants *v, size_t best, double seconds, const char *path,
+                 const lb_error *why) {
+  const lb_precision_figures *f = v->found.precisions;
+  lb__buf line;
+  lb__buf_init(&line, 1024);
+  for (size_t i = 1; i < v->n; i++)
+    lb__buf_printf(&line, "%s %s KL %.4f", i > 1 ? "," : "", lb_precision_name(f[i].precision),
+                   f[i].mean_kl);
+  lb__buf_printf(&line, " -> %s (%.1f s, ", lb_precision_name(f[best].precision), seconds);
+  if (why->status == LB_OK)
+    lb__buf_printf(&line, "remembered in %s)", path);
+  else
+    lb__buf_printf(&line, "not remembered: %s)", why->message);
+  lb__log(LB_LOG_NOTE, "measuring precisions once for this model:%s", lb__buf_text(&line));
+  lb__buf_deinit(&line);
+  for (size_t i = 0; i < v->n; i++)
+    lb__log(LB_LOG_INFO, "%s: reads %.0f tokens/s, writes %.1f", lb_precision_name(f[i].precision),
+            f[i].read_rate, f[i].write_rate);
+}
+
+/* ---- all of it ---- */
+
+/* *m, open in float32, becomes the variant that is chosen. */
+static lb_status choose(lb_model **m, const char *path, double max_kl, const char *cache,
+                        lb_error *err) {
+  int64_t begin = lb__clock_ns();
+  variants v = {.models = {*m}, .n = 1};
+  size_t best = 0;
+  own_text t;
+  lb_error why = {0};
+  lb_status st = open_candidates(&v, path, err);
+  if (st == LB_OK) st = write_text(&t, v.models[v.n - 1], err);
+  if (st == LB_OK)
+    st = lb__precisions_measure(&v.found, v.models, v.n, t.docs, t.n_docs, WRITTEN, NULL, err);
+  if (st == LB_OK) {
+    const lb_precision_figures *f = v.found.precisions;
+    best = lb__precision_best(&v.found, max_kl);
+    lb__model_set_kl(v.models[best], f[best].mean_kl);
+    (void)remember(&f[best], lb_model_get_info(*m)->path, max_kl, cache, &why);
+    tell(&v, best, 1e-9 * (double)(lb__clock_ns() - begin), cache, &why);
+  }
+  *m = v.models[best];
+  for (size_t i = 0; i < v.n; i++)
+    if (i != best) lb_model_free(v.models[i]);
+  return st;
+}
+
+lb_status lb__model_open_auto(lb_model **out, const char *path, double max_kl,
+                              int64_t least_parameters, lb_error *err) {
+  lb_precision remembered;
+  double kl;
+  *out = NULL;
+  if (!(max_kl >= 0.0))
+    return lb__fail(err, LB_E_ARG, "precision_max_kl: want a number >= 0, got %g", max_kl);
+  lb_model *m;
+  lb_status st = lb__model_open(&m, path, LB_PRECISION_F32, err);
+  if (st != LB_OK || lb_model_get_info(m)->n_parameters < least_parameters) return *out = m, st;
+  char *cache = cache_path(m, max_kl);
+  if (recall(&remembered, &kl, cache, max_kl)) {
+    st = lb__model_set_precision(m, remembered, err);
+    lb__model_set_kl(m, kl);
+  } else {
+    st = choose(&m, path, max_kl, cache, err);
+  }
+  lb__free(cache);
+  if (st == LB_OK)
+    *out = m;
+  else
+    lb_model_free(m);
+  return st;
+}
+
+lb_model_options lb_model_options_default(void) {
+  return (lb_model_options){.precision = LB_PRECISION_F32, .precision_max_kl = 0.02};
+}
+
+lb_status lb_model_open(lb_model **out, const char *path, const lb_model_options *options,
+                        lb_error *err) {
+  lb_model_options o = options != NULL ? *options : lb_model_options_default();
+  if (o.precision != LB_PRECISION_AUTO) return lb__model_open(out, path, o.precision, err);
+  return lb__model_open_auto(out, path, o.precision_max_kl, LB__AUTO_LEAST_PARAMETERS, err);
+}
