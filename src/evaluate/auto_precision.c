@@ -31,7 +31,8 @@ enum { MOST_DOCS = 8, LENGTH = 16, TOP_K = 40, WRITTEN = 4 };
 /* What the time is counted of: a prompt of some length, and as much text as `generate` makes. */
 enum { MIX_READ = 256, MIX_WRITTEN = 128 };
 
-static const lb_precision candidates[] = {LB_PRECISION_F32, LB_PRECISION_BF16, LB_PRECISION_INT8};
+static const lb_precision candidates[] = {LB_PRECISION_F32, LB_PRECISION_BF16, LB_PRECISION_INT8,
+                                          LB_PRECISION_STORED};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
 
 /* The model in each precision that it and this machine know; the first is F32. */

@@ -4,6 +4,7 @@
 #include <limbeck/environment.h>
 
 #include "evaluate/auto_precision.h"
+#include "kernels/kernels.h"
 #include "model/trainable.h"
 
 #include "faults.h"
@@ -250,6 +251,8 @@ static void test_every_allocation_may_fail(void **state) {
 }
 
 int main(void) {
+  assert_int_equal(lb__kernels_install(NULL), LB_OK);
+  (void)lb__kernels(); /* measured before the cache folder is ours */
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
       TEST(test_told_once_and_remembered),
