@@ -54,7 +54,7 @@ static lb_status trial_init(trial *t, const lb__product_class *c) {
   if (st == LB_OK) st = make_tensor(&t->weight, c->dtype, c->O, c->I);
   if (st == LB_OK) st = make_tensor(&t->out, LB_DTYPE_F32, c->N, c->O);
   if (st == LB_OK && c->compute == LB__COMPUTE_INT8)
-    st = lb__int8_pack(&t->weight.packed, &t->weight, LB__COMPUTE_INT8);
+    st = lb__int8_pack(&t->weight.packed, &t->weight, LB__COMPUTE_INT8, false);
   if (st != LB_OK) return st;
   t->workspace = lb__alloc_aligned(lb__tuned_linear_workspace(&t->args) + 1);
   return t->workspace != NULL ? LB_OK : LB_E_NOMEM;

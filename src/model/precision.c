@@ -82,7 +82,9 @@ static lb_status release(lb_model *m, lb__weight w, int64_t layer, lb_error *err
 
 /* One weight after the other, so that what was read of the file is gone when the next comes. */
 static lb_status pack_and_release(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
-  lb_status st = lb__op_pack_weight(lb__model_slot(m, w, layer), LB__COMPUTE_INT8, err);
+  lb_tensor *weight = lb__model_slot(m, w, layer);
+  bool is_mapped = !weight->owns_memory_ && !is_part(m, w, layer); /* parts may be of own memory */
+  lb_status st = lb__op_pack_weight(weight, LB__COMPUTE_INT8, is_mapped, err);
   return st == LB_OK ? release(m, w, layer, err) : st;
 }
 

@@ -22,7 +22,8 @@ typedef struct lb__kernel_table {
   size_t (*linear_prepared_bytes)(const lb__linear_args *args);
   void (*linear_prepare)(const lb__linear_args *args, void *memory);
   /* See lb__op_pack_weight. NULL: this set of kernels has no packed products. */
-  lb_status (*pack_weight)(lb__packed **out, const lb_tensor *weight, lb__compute compute);
+  lb_status (*pack_weight)(lb__packed **out, const lb_tensor *weight, lb__compute compute,
+                           bool drop_pages);
   bool bf16_products; /* LB__COMPUTE_BF16 is computed by the CPU, not as F32 */
   const char *int8;   /* name of the kernels of LB__COMPUTE_INT8 */
   int int8_version;   /* of the numbers they make */

@@ -139,12 +139,14 @@ lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, cons
   return lb__op_linear_group(s, &out, x, &one, 1, err);
 }
 
-lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, lb_error *err) {
+lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, bool drop_pages,
+                             lb_error *err) {
   lb_status st = lb__op_check_weight(LB__OP_linear, "weight", weight, err);
   if (st != LB_OK) return st;
   const lb__kernel_table *table = lb__kernels();
   lb__packed *packed = NULL;
-  st = table->pack_weight != NULL ? table->pack_weight(&packed, weight, compute) : LB_E_UNSUPPORTED;
+  st = table->pack_weight != NULL ? table->pack_weight(&packed, weight, compute, drop_pages)
+                                  : LB_E_UNSUPPORTED;
   if (st == LB_E_NOMEM) return lb__fail_nomem(err, "a packed weight");
   if (st != LB_OK)
     return lb__fail(err, st, "linear: no packed products of this precision (kernel %s)",

@@ -61,8 +61,10 @@ typedef struct lb__linear_args {
  * result: from then on lb__op_linear on a stream of that `compute` uses it and never looks at the
  * elements, which may go. Where the weight has none, or the stream computes otherwise, linear reads
  * the elements as before. Packing anew replaces what was there. LB_E_UNSUPPORTED where the kernels
- * of this machine have no such products. */
-lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, lb_error *err);
+ * of this machine have no such products. With `drop_pages` the elements lie in a mapped file, whose
+ * pages leave memory as soon as they are packed. */
+lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, bool drop_pages,
+                             lb_error *err);
 
 /* Rows of length D: out = x / sqrt(mean(x^2) + eps) * (weight + weight_offset). Gemma stores
  * weights minus one (offset 1). x, out [..., D] F32 (may be the same tensor), weight [D] F32. */

@@ -50,7 +50,7 @@ static uint32_t *multiply(const char *sets, product *p, int threads) {
   lb_threads_set(threads);
   fill(&table, sets);
   lb__packed *packed = NULL;
-  assert_int_equal(table.pack_weight(&packed, &p->weight, LB__COMPUTE_INT8), LB_OK);
+  assert_int_equal(table.pack_weight(&packed, &p->weight, LB__COMPUTE_INT8, false), LB_OK);
   p->weight.packed = packed;
   memset(lb__tensor_data(&p->out), 0xFF, p->out.size_bytes);
   lb__linear_args args = {.out = &p->out,
@@ -188,8 +188,8 @@ static void test_refused(void **state) {
   fill(&table, NULL);
   lb__packed *packed;
   lb_tensor wide = floats(2, 1, (1 << 16) + 1, 1), small = floats(2, 2, 8, 1);
-  assert_int_equal(table.pack_weight(&packed, &wide, LB__COMPUTE_INT8), LB_E_UNSUPPORTED);
-  assert_int_equal(table.pack_weight(&packed, &small, LB__COMPUTE_F32), LB_E_UNSUPPORTED);
+  assert_int_equal(table.pack_weight(&packed, &wide, LB__COMPUTE_INT8, false), LB_E_UNSUPPORTED);
+  assert_int_equal(table.pack_weight(&packed, &small, LB__COMPUTE_F32, false), LB_E_UNSUPPORTED);
   lb__tensor_deinit(&wide);
   lb__tensor_deinit(&small);
 }

@@ -157,7 +157,8 @@ static void test_many_rows_are_int8(void **state) {
     lb__kernel_table table;
     if (lb__kernels_fill(&table, NULL, &err) != LB_OK) fail_msg("%s", err.message);
     p.args.compute = LB__COMPUTE_INT8;
-    assert_int_equal(table.pack_weight(&p.weight.packed, &p.weight, LB__COMPUTE_INT8), LB_OK);
+    assert_int_equal(table.pack_weight(&p.weight.packed, &p.weight, LB__COMPUTE_INT8, false),
+                     LB_OK);
     multiply(&p, NULL, 2, false);
     same_bits(&p, stored, "packed once");
     free(stored);

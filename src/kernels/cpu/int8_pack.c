@@ -1,4 +1,5 @@
 /* int8_pack.c - weights of any type laid out for products of 8-bit integers: packed.h. */
+#include "base/files.h"
 #include "base/threads.h"
 #include "blocks.h"
 #include "packed.h"
@@ -43,7 +44,8 @@ static void place_output(lb__int8_weight *w, int64_t o, const lb__int8_scratch *
   for (int64_t g = 0; g < c->n_groups; g++)
     w->scales[(panel * c->n_groups + g) * LB__INT8_PANEL + lane] = s->scales[g] / (float)c->block;
   uint8_t *to = w->values + (size_t)panel * panel_bytes(c) + lane * LB__INT8_DEPTH;
-  for (int64_t q = 0; q < c->n_groups * c->quads; q++) { /* plus 128 is the other sign bit */
+  int64_t n_quads = c->n_groups * c->quads;
+  for (int64_t q = 0; q < n_quads; q++) { /* plus 128 is the other sign bit */
     uint32_t quad;
     memcpy(&quad, s->bytes + q * LB__INT8_DEPTH, sizeof quad);
     quad ^= 0x80808080u;
@@ -74,6 +76,7 @@ static void free_weight(lb__packed *p) {
 typedef struct packing {
   lb__int8_weight *w;
   lb__int8_panels source;
+  int64_t first; /* panel of this slice */
   char *scratch;
 } packing;
 
@@ -83,6 +86,7 @@ static void pack_some(void *ctx, int64_t begin, int64_t end) {
   size_t each = lb__int8_scratch_bytes(&part.cut);
   lb__int8_scratch s =
       lb__int8_scratch_at(p->scratch + each * (size_t)lb__thread_index(), &part.cut);
+  begin += p->first, end += p->first;
   part.values += (size_t)begin * panel_bytes(&part.cut);
   part.scales += begin * part.cut.n_groups * LB__INT8_PANEL;
   part.panels = end - begin;
@@ -90,7 +94,21 @@ static void pack_some(void *ctx, int64_t begin, int64_t end) {
   lb__int8_pack_panels(&part, &p->source, begin, &s);
 }
 
-lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute compute) {
+/* In slices, so that of a mapped file no more than one is resident. */
+static void pack_slices(packing *p, bool drop_pages) {
+  enum { SLICE_BYTES = 4 << 20 };
+  size_t source_panel = p->source.row_bytes * LB__INT8_PANEL;
+  int64_t step = 1 + (int64_t)(SLICE_BYTES / source_panel);
+  for (; p->first < p->w->panels; p->first += step) {
+    int64_t n = smaller(step, p->w->panels - p->first);
+    lb__parallel_for(n, 1, pack_some, p);
+    if (drop_pages && p->first + n < p->w->panels) /* the last one's end is not known here */
+      lb__mapped_forget(p->source.rows + (size_t)p->first * source_panel, (size_t)n * source_panel);
+  }
+}
+
+lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute compute,
+                        bool drop_pages) {
   *out = NULL;
   int64_t O = weight->shape[0], I = weight->shape[1];
   if (compute != LB__COMPUTE_INT8 || O == 0 || I == 0 || I > LB__INT8_MOST_INPUTS)
@@ -106,7 +124,7 @@ lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute c
   p.scratch = lb__alloc_aligned(lb__int8_scratch_bytes(&w->cut) * (size_t)lb_threads_get());
   if (memory != NULL) lb__int8_panels_at(w, memory);
   bool ok = memory != NULL && p.scratch != NULL;
-  if (ok) lb__parallel_for(w->panels, 1, pack_some, &p);
+  if (ok) pack_slices(&p, drop_pages);
   lb__free_aligned(p.scratch);
   if (!ok) {
     free_weight(&w->base);

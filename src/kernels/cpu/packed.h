@@ -119,7 +119,8 @@ size_t lb__int8_panels_bytes(int64_t panels, const lb__int8_cut *c);
 void lb__int8_panels_at(lb__int8_weight *out, void *memory);
 
 /* Table entry. */
-lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute compute);
+lb_status lb__int8_pack(lb__packed **out, const lb_tensor *weight, lb__compute compute,
+                        bool drop_pages);
 
 /* ---- linear_int8.c ---- */
 
