@@ -6,6 +6,10 @@ target_compile_options(limbeck_flags INTERFACE -Wall -Wextra -Wpedantic -Wconver
   -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough
   -Werror=implicit -Werror=int-conversion -Werror=incompatible-pointer-types
   -fno-strict-overflow -fno-delete-null-pointer-checks -fno-math-errno)
+check_c_compiler_flag(-Wtrampolines HAVE_Wtrampolines) # gcc's: nested functions need such a stack
+if(HAVE_Wtrampolines)
+  target_compile_options(limbeck_flags INTERFACE -Wtrampolines)
+endif()
 if(LIMBECK_WERROR)
   target_compile_options(limbeck_flags INTERFACE -Werror)
 endif()
@@ -21,9 +25,9 @@ elseif(LIMBECK_COVERAGE)
   target_compile_options(limbeck_flags INTERFACE --coverage)
   target_link_options(limbeck_flags INTERFACE --coverage)
 else()
-  # Hardening (OpenSSF guide); kept out of sanitizer builds, where it hides bugs.
+  # Hardening (OpenSSF guide; tests/abi/test_hardening.sh looks for its traces); kept out of sanitizer builds, where it hides bugs.
   foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
-          -ftrivial-auto-var-init=zero)
+          -mbranch-protection=standard -fstrict-flex-arrays=3 -ftrivial-auto-var-init=zero)
     string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
     check_c_compiler_flag(${flag} ${have})
     if(${have})
