@@ -228,11 +228,13 @@ static lb_status write_text(const lb__conversion *c, const lb_tokenizer *t, lb_e
 
 /* What can be refused is refused before anything is written. Then the weights, which are what takes
  * long, what is cancelled and what does not fit on the disk; config.json comes last. So a folder
- * that was not finished is no model, and one that was to be replaced is still the old model. */
+ * that was to be replaced and was not is still the old model, and a new one that was not finished
+ * is cleared away; where even that fails, what is left has no config.json and is no model. */
 lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err) {
   const lb__gguf *g = lb__checkpoint_gguf(c->source);
   json_t *config = NULL;
   lb_tokenizer *t = NULL;
+  bool is_new = !lb__path_is_folder(c->to);
   lb_status st = plan_config(&config, c, err);
   if (st == LB_OK && g != NULL) st = lb__tokenizer_from_gguf(&t, g, err);
   if (st == LB_OK) st = lb__folder_make(c->to, err);
@@ -241,6 +243,7 @@ lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err) {
                                      lb__conversion_fill, c, err);
   if (st == LB_OK) st = write_text(c, t, err);
   if (st == LB_OK) st = lb__hf_config_write(c->to, config, err);
+  if (st != LB_OK && is_new) (void)lb__folder_remove(c->to, NULL);
   lb_tokenizer_free(t);
   json_decref(config);
   return st;

@@ -16,15 +16,16 @@ enum { RUNAWAY = 200000 };
 
 /* ---- allocations ---- */
 static struct {
-  int calls, fail_at;
+  _Atomic int calls;
+  int fail_at;
   bool forever;
-  long alive;
+  _Atomic long alive;
 } memory;
 
 static bool memory_fails(void) {
-  memory.calls++;
+  int call = ++memory.calls;
   if (memory.fail_at == 0) return false;
-  return memory.forever ? memory.calls >= memory.fail_at : memory.calls == memory.fail_at;
+  return memory.forever ? call >= memory.fail_at : call == memory.fail_at;
 }
 
 static void *fault_alloc(void *ctx, size_t size) {
@@ -203,13 +204,30 @@ static const lb__io faulty_io = {fault_open,  fault_read,      fault_write,  fau
                                  fault_close, fault_rename,    fault_unlink, fault_mkdir,
                                  fault_mmap,  fault_ftruncate, fault_rmdir,  fault_opendir};
 
-static lb_status run_with_io(const fault_case *c, lb_error *err) {
-  lb_status st;
-  if (c->prepare != NULL) c->prepare(c->ctx);
+static void count_io_anew(void) {
   io.calls = 0;
   io.met = false;
   io.open_files = 0;
   lb__io_set(&faulty_io);
+}
+
+void fault_io_begin(int fail_at, bool forever) {
+  io.fail_at = fail_at;
+  io.error = EIO;
+  io.forever = forever;
+  count_io_anew();
+}
+
+void fault_io_end(int *n_calls, long *n_open) {
+  lb__io_set(NULL);
+  *n_calls = io.calls;
+  *n_open = io.open_files;
+}
+
+static lb_status run_with_io(const fault_case *c, lb_error *err) {
+  lb_status st;
+  if (c->prepare != NULL) c->prepare(c->ctx);
+  count_io_anew();
   st = c->run(c->ctx, err);
   lb__io_set(NULL);
   if (io.open_files != 0)

@@ -38,5 +38,8 @@ int fault_each_io(const fault_case *c);
 void fault_allocations_begin(int fail_at, bool forever); /* 0: only count */
 /* Restores malloc. Tells what happened in between. */
 void fault_allocations_end(int *n_calls, long *n_leaked);
+/* The same for the calls of lb__io, with EIO. */
+void fault_io_begin(int fail_at, bool forever);
+void fault_io_end(int *n_calls, long *n_open);
 
 #endif
