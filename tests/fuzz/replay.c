@@ -1,23 +1,89 @@
 /* replay.c - runs a fuzz target without an engine: every file of the folders given, and with
  * --mutate N also N deterministic mutations of each; with --small BYTES every prefix and every
  * change of one byte of the files up to that size. So plain `make test` keeps the corpus
- * alive and a sanitizer build finds what it can. Exits 1 when there was nothing to run. */
+ * alive and a sanitizer build finds what it can. Exits 1 when there was nothing to run, or when a
+ * small input cost more than it may: memory of the library, processor time. */
 #include "fuzz.h"
 
+#include <limbeck/environment.h>
+
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static size_t n_files, n_runs, most_small;
+
+/* ---- what an input costs ---- */
+
+enum { SMALL_INPUT = 1024, SMALL_COST = 16 << 20 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+enum { SMALL_SECONDS = 10 };
+#else
+enum { SMALL_SECONDS = 1 };
+#endif
+
+static _Atomic size_t in_use, peak;
+static size_t worst_memory;
+static double worst_seconds;
+
+static void count(size_t less, size_t more) {
+  size_t now = in_use += more - less;
+  size_t most = peak;
+  while (now > most &&
+         !__atomic_compare_exchange_n(&peak, &most, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    ;
+}
+
+static void *counted_alloc(void *ctx, size_t size) {
+  (void)ctx;
+  void *p = malloc(size);
+  count(0, malloc_usable_size(p));
+  return p;
+}
+static void *counted_resize(void *ctx, void *pointer, size_t old_size, size_t new_size) {
+  (void)ctx, (void)old_size;
+  size_t before = malloc_usable_size(pointer);
+  void *p = realloc(pointer, new_size);
+  if (p != NULL) count(before, malloc_usable_size(p));
+  return p;
+}
+static void counted_release(void *ctx, void *pointer) {
+  (void)ctx;
+  count(malloc_usable_size(pointer), 0);
+  free(pointer);
+}
+
+static double cpu_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void check_cost(size_t size, size_t memory, double seconds) {
+  if (size > SMALL_INPUT) return;
+  if (memory > worst_memory) worst_memory = memory;
+  if (seconds > worst_seconds) worst_seconds = seconds;
+  if (memory <= SMALL_COST && seconds <= SMALL_SECONDS) return;
+  printf("an input of %zu bytes took %zu bytes of memory and %.2f s; want at most %d and %d\n",
+         size, memory, seconds, SMALL_COST, SMALL_SECONDS);
+  exit(1);
+}
+
+/* ---- running ---- */
 
 /* The input lies in a block of exactly its size: ASan then sees any read beyond it. */
 static void run(const uint8_t *bytes, size_t size) {
   uint8_t *copy = malloc(size > 0 ? size : 1);
   if (copy == NULL) return;
   memcpy(copy, bytes, size);
+  size_t before = peak = in_use;
+  double begin = cpu_seconds();
   LLVMFuzzerTestOneInput(copy, size);
+  check_cost(size, peak - before, cpu_seconds() - begin);
   free(copy);
   n_runs++;
 }
@@ -105,13 +171,16 @@ static void run_path(const char *path, int n_mutations) {
 }
 
 int main(int argc, char **argv) {
+  static const lb_allocator counted = {counted_alloc, counted_resize, counted_release, NULL};
   int n_mutations = 0, i = 1;
+  lb_allocator_set(&counted);
   for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2)
     if (strcmp(argv[i], "--mutate") == 0)
       n_mutations = atoi(argv[i + 1]);
     else
       most_small = (size_t)atoi(argv[i + 1]);
   for (; i < argc; i++) run_path(argv[i], n_mutations);
-  printf("%zu files, %zu runs\n", n_files, n_runs);
+  printf("%zu files, %zu runs; an input of up to %d bytes took at most %zu kB and %.3f s\n",
+         n_files, n_runs, SMALL_INPUT, worst_memory >> 10, worst_seconds);
   return n_files > 0 ? 0 : 1;
 }
