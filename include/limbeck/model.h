@@ -38,10 +38,11 @@ LB_API lb_model_options lb_model_options_default(void);
 LB_API const char *lb_precision_name(lb_precision precision); /* "int8"; "?" */
 
 /** Opens a model. With AUTO the precision is measured the first time, on a hundred tokens that the
- *  model writes itself: of F32, INT8 and, where the CPU has such products, BF16, the one that reads
- *  256 tokens and writes 128 in the least time with a mean KL(f32 || it) of at most
- *  precision_max_kl. That is told at level LB_LOG_NOTE, and the answer is kept in the user's cache
- *  folder, for this model, bound, CPU and version. Models below 8 million parameters are float32.
+ *  model writes itself: of F32, INT8, STORED where weights lie in blocks, and BF16 where the CPU
+ * has such products, the one that reads 256 tokens and writes 128 in the least time with a mean
+ *  KL(f32 || it) of at most precision_max_kl. That is told at level LB_LOG_NOTE, and the answer is
+ *  kept in the user's cache folder, for this model, bound, CPU and version. Models below 8 million
+ *  parameters are float32.
  *  @param  options  NULL for the defaults
  *  @owns   *out: release with lb_model_free. NULL on failure
  *  @error  LB_E_IO (no such file), LB_E_FORMAT (malformed), LB_E_UNSUPPORTED (architecture, with

@@ -1,7 +1,7 @@
 /* auto_precision.c - lb_model_open. With precision AUTO: the fastest that stays close enough to
  * float32, measured once for each model and machine, on text that the model itself writes.
  *
- *   open_all     the model in float32 and in every candidate
+ *   open_int8    a second model, whose weights are packed
  *   write_text   a few documents, sampled from the fastest to be
  *   choose       what lb__precisions_measure found; the least time whose KL is within the bound
  *
@@ -22,10 +22,9 @@
 
 #include <limbeck/doctor.h>
 
-#include <math.h>
 #include <stdio.h>
 
-enum { MOST_DOCS = 8, LENGTH = 16, TOP_K = 40, WRITTEN = 4 };
+enum { MOST_DOCS = 8, LENGTH = 16, TOP_K = 40, WRITTEN = 2 };
 /* Of models above this size less text is read, so that it stays a matter of seconds. */
 #define LARGE_MODEL 1000000000
 /* What the time is counted of: a prompt of some length, and as much text as `generate` makes. */
@@ -34,13 +33,6 @@ enum { MIX_READ = 256, MIX_WRITTEN = 128 };
 static const lb_precision candidates[] = {LB_PRECISION_F32, LB_PRECISION_BF16, LB_PRECISION_INT8,
                                           LB_PRECISION_STORED};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
-
-/* The model in each precision that it and this machine know; the first is F32. */
-typedef struct variants {
-  lb_model *models[N_CANDIDATES];
-  size_t n;
-  lb_precision_comparison found;
-} variants;
 
 /* ---- the model's own text ---- */
 
@@ -83,25 +75,34 @@ static lb_status write_text(own_text *t, lb_model *writer, lb_error *err) {
 
 /* ---- measuring ---- */
 
-/* The float32 model is open already. */
-static lb_status open_candidates(variants *v, const char *path, lb_error *err) {
-  lb_status st = LB_OK;
-  for (size_t i = 1; i < N_CANDIDATES && st == LB_OK; i++) {
-    if (!lb__model_knows_precision(v->models[0], candidates[i])) continue;
-    st = lb__model_open(&v->models[v->n], path, candidates[i], err);
-    if (st == LB_OK)
-      v->n++;
-    else if (st == LB_E_UNSUPPORTED)
-      st = LB_OK; /* weights that cannot be packed */
+/* NULL where weights cannot be packed. */
+static lb_status open_int8(lb_model **out, const char *path, lb_error *err) {
+  lb_status st = lb__model_open(out, path, LB_PRECISION_INT8, err);
+  return st == LB_E_UNSUPPORTED ? LB_OK : st;
+}
+
+/* int8 may be NULL. */
+static lb_status measure(lb_precision_comparison *found, lb_model *plain, lb_model *int8,
+                         lb_error *err) {
+  lb__variant variants[N_CANDIDATES];
+  size_t n = 0;
+  own_text t;
+  for (size_t i = 0; i < N_CANDIDATES; i++) {
+    lb_model *m = candidates[i] == LB_PRECISION_INT8 ? int8 : plain;
+    if (m == NULL || !lb__model_knows_precision(m, candidates[i])) continue;
+    variants[n++] = (lb__variant){m, candidates[i]};
   }
-  return st;
+  *found = (lb_precision_comparison){0};
+  lb_status st = write_text(&t, int8 != NULL ? int8 : plain, err);
+  return st == LB_OK
+             ? lb__precisions_measure(found, variants, n, t.docs, t.n_docs, WRITTEN, NULL, err)
+             : st;
 }
 
 /* ---- choosing ---- */
 
 static double seconds_of_mix(const lb_precision_figures *f) {
-  double writing = isnan(f->write_rate) ? 0.0 : MIX_WRITTEN / f->write_rate; /* NaN: no room to */
-  return MIX_READ / f->read_rate + writing;
+  return MIX_READ / f->read_rate + MIX_WRITTEN / f->write_rate;
 }
 
 size_t lb__precision_best(const lb_precision_comparison *found, double max_kl) {
@@ -167,52 +168,55 @@ static lb_status remember(const lb_precision_figures *f, const char *model, doub
 
 /* ---- telling ---- */
 
-/* "measuring precisions once for this model: bf16 KL 0.0003, int8 KL 0.0046 -> int8 (1.2 s, ...)"
- */
-static void tell(const variants *v, size_t best, double seconds, const char *path,
-                 const lb_error *why) {
-  const lb_precision_figures *f = v->found.precisions;
+/* "measuring precisions once for this model: int8 KL 0.0046 -> int8 (1.2 s, remembered in ...)" */
+static void tell(const lb_precision_comparison *found, const lb_precision_figures *best,
+                 double seconds, const char *path, const lb_error *why) {
+  const lb_precision_figures *f = found->precisions;
   lb__buf line;
   lb__buf_init(&line, 1024);
-  for (size_t i = 1; i < v->n; i++)
+  for (size_t i = 1; i < found->n; i++)
     lb__buf_printf(&line, "%s %s KL %.4f", i > 1 ? "," : "", lb_precision_name(f[i].precision),
                    f[i].mean_kl);
-  lb__buf_printf(&line, " -> %s (%.1f s, ", lb_precision_name(f[best].precision), seconds);
+  lb__buf_printf(&line, " -> %s (%.1f s, ", lb_precision_name(best->precision), seconds);
   if (why->status == LB_OK)
     lb__buf_printf(&line, "remembered in %s)", path);
   else
     lb__buf_printf(&line, "not remembered: %s)", why->message);
   lb__log(LB_LOG_NOTE, "measuring precisions once for this model:%s", lb__buf_text(&line));
   lb__buf_deinit(&line);
-  for (size_t i = 0; i < v->n; i++)
+  for (size_t i = 0; i < found->n; i++)
     lb__log(LB_LOG_INFO, "%s: reads %.0f tokens/s, writes %.1f", lb_precision_name(f[i].precision),
             f[i].read_rate, f[i].write_rate);
 }
 
 /* ---- all of it ---- */
 
-/* *m, open in float32, becomes the variant that is chosen. */
+static void swap(lb_model **a, lb_model **b) {
+  lb_model *kept = *a;
+  *a = *b;
+  *b = kept;
+}
+
+/* *m, open in float32, is put into the precision that is chosen, or gives way to a packed one. */
 static lb_status choose(lb_model **m, const char *path, double max_kl, const char *cache,
                         lb_error *err) {
   int64_t begin = lb__clock_ns();
-  variants v = {.models = {*m}, .n = 1};
-  size_t best = 0;
-  own_text t;
+  lb_precision_comparison found;
   lb_error why = {0};
-  lb_status st = open_candidates(&v, path, err);
-  if (st == LB_OK) st = write_text(&t, v.models[v.n - 1], err);
-  if (st == LB_OK)
-    st = lb__precisions_measure(&v.found, v.models, v.n, t.docs, t.n_docs, WRITTEN, NULL, err);
+  lb_model *int8;
+  lb_status st = open_int8(&int8, path, err);
+  if (st == LB_OK) st = measure(&found, *m, int8, err);
   if (st == LB_OK) {
-    const lb_precision_figures *f = v.found.precisions;
-    best = lb__precision_best(&v.found, max_kl);
-    lb__model_set_kl(v.models[best], f[best].mean_kl);
-    (void)remember(&f[best], lb_model_get_info(*m)->path, max_kl, cache, &why);
-    tell(&v, best, 1e-9 * (double)(lb__clock_ns() - begin), cache, &why);
+    const lb_precision_figures *best = &found.precisions[lb__precision_best(&found, max_kl)];
+    if (best->precision == LB_PRECISION_INT8)
+      swap(m, &int8);
+    else
+      st = lb__model_set_precision(*m, best->precision, err);
+    lb__model_set_kl(*m, best->mean_kl);
+    (void)remember(best, lb_model_get_info(*m)->path, max_kl, cache, &why);
+    tell(&found, best, 1e-9 * (double)(lb__clock_ns() - begin), cache, &why);
   }
-  *m = v.models[best];
-  for (size_t i = 0; i < v.n; i++)
-    if (i != best) lb_model_free(v.models[i]);
+  lb_model_free(int8);
   return st;
 }
 

@@ -16,7 +16,8 @@ lb_status lb__model_open(lb_model **out, const char *path, lb_precision precisio
  * @error LB_E_UNSUPPORTED (a weight that it cannot be packed for; the model is of no more use),
  * LB_E_ARG (AUTO), LB_E_NOMEM */
 lb_status lb__model_set_precision(lb_model *model, lb_precision precision, lb_error *err);
-void lb__model_set_kl(lb_model *model, double kl); /* what was measured of its precision */
+lb__compute lb__model_compute(lb_precision precision); /* AUTO: F32 */
+void lb__model_set_kl(lb_model *model, double kl);     /* what was measured of its precision */
 /* Whether products in this precision differ from float32's: BF16 needs a CPU that has them, STORED
  * weights in blocks. What INT8 refuses is known when weights are packed. */
 bool lb__model_knows_precision(const lb_model *model, lb_precision precision);

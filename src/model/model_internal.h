@@ -37,10 +37,6 @@ void lb__trainable_free(lb__trainable *t); /* accepts NULL and half-built */
 const char *lb__parameter_name(char text[LB__WEIGHT_NAME_SIZE], const lb_model *m, lb__weight w,
                                int64_t layer);
 
-/* ---- precision.c ---- */
-
-lb__compute lb__model_compute(lb_precision precision); /* AUTO: F32 */
-
 /* Fills every slot from the checkpoint, checked against the config (model_weights.c). */
 lb_status lb__model_load_weights(lb_model *m, lb_error *err);
 

@@ -23,7 +23,7 @@ exits 0
 out_has "7 tokens;"
 
 # ---- one object; perplexity and nll are those of score ----
-row="\\{\"precision\":\"[a-z0-9]+\",\"mean_kl\":$number,\"p99_kl\":$number,\"worst_kl\":$number,\"agreement\":$number,\"nll\":($number|null),\"perplexity\":($number|null),\"read_tokens_per_second\":$number,\"write_tokens_per_second\":($number|null),\"resident_bytes\":$number\\}"
+row="\\{\"precision\":\"[a-z0-9]+\",\"mean_kl\":$number,\"p99_kl\":$number,\"worst_kl\":$number,\"agreement\":$number,\"nll\":($number|null),\"perplexity\":($number|null),\"read_tokens_per_second\":$number,\"write_tokens_per_second\":$number,\"resident_bytes\":$number\\}"
 run score "$llama" --compare-precision --json <"$work/in.jsonl"
 exits 0
 err_is_empty

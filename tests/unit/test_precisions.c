@@ -57,9 +57,10 @@ static lb_model *open_as(lb_precision precision) {
 static void test_f32_beside_f32_is_exactly_zero(void **state) {
   (void)state;
   lb_model *models[] = {open_as(LB_PRECISION_F32), open_as(LB_PRECISION_F32)};
+  const lb__variant variants[] = {{models[0], LB_PRECISION_F32}, {models[1], LB_PRECISION_F32}};
   lb_precision_comparison c;
   lb_error err;
-  if (lb__precisions_measure(&c, models, 2, documents, N_DOCUMENTS, STEPS, NULL, &err) != LB_OK)
+  if (lb__precisions_measure(&c, variants, 2, documents, N_DOCUMENTS, STEPS, NULL, &err) != LB_OK)
     fail_msg("%s", err.message);
   for (size_t i = 0; i < 2; i++) {
     assert_true(c.precisions[i].mean_kl == 0.0 && c.precisions[i].worst_kl == 0.0);
