@@ -220,11 +220,31 @@ do_lint() {
   failed=
   c_files | xargs clang-format --dry-run -Werror || failed="$failed style(./do format)"
   tools/check_layers . || failed="$failed layers"
-  shellcheck ./do tools/check_layers tools/test_summary .ci/run || failed="$failed scripts"
+  shellcheck ./do tools/check_layers tools/test_summary tools/analyze .ci/run || failed="$failed scripts"
   find tests tools -name '*.sh' -exec shellcheck {} + || failed="$failed test-scripts"
   configure dev
   cmake --build --preset dev || failed="$failed warnings"
   [ -z "$failed" ] || stop "lint found something:$failed"
+}
+
+#: analyze - gcc -fanalyzer, clang-tidy and cppcheck; tools/analyze.txt explains what they report
+do_analyze() {
+  need_base
+  need clang-tidy cppcheck
+  configure release
+  tools/analyze build
+}
+
+#: soak - the long checks: every allocation and system call of every verb failing in turn
+do_soak() {
+  LIMBECK_FAULT_STEPS=all do_test cli/test_faults
+}
+
+#: valgrind - generate, score, convert and tokenize of a tiny model under memcheck
+do_valgrind() {
+  need valgrind
+  do_build release
+  tools/valgrind.sh build/limbeck
 }
 
 #: install [PREFIX] - build, then install into PREFIX (default /usr/local)

@@ -40,4 +40,9 @@ if [ -z "${LIMBECK_PEERS_PYTHON:-}" ]; then
   done
   exit 0
 fi
+if [ -n "${LIMBECK_JOB_MODELS:-}" ]; then
+  for small in "$LIMBECK_MODELS"/*.gguf; do break; done
+  echo "teacher passes, beams, the cost of a token -> $out/inference.csv"
+  "$LIMBECK_PEERS_PYTHON" "$here/inference.py" "$limbeck" "$out/inference.csv" "$LIMBECK_JOB_MODELS" "$small" || exit 1
+fi
 exec "$LIMBECK_PEERS_PYTHON" "$here/peers.py" "$limbeck" "$out/peers.csv" "$LIMBECK_MODELS"/*.gguf

@@ -1,5 +1,6 @@
 /* fail.c - see fail.h. Owns: what a message may contain (UTF-8 without control characters, because
  * names in it come from hostile files and end on a terminal) and how a long one is cut. */
+#define LB__FAIL_C /* the functions themselves */
 #include "fail.h"
 
 #include "utf8.h"

@@ -17,6 +17,13 @@ lb_status lb__fail_prefix(lb_error *err, lb_status status, const char *format, .
 /* "out of memory: <what>"; the commonest failure. */
 lb_status lb__fail_nomem(lb_error *err, const char *what);
 
+/* clang's analyzer looks at one file at a time: it is told that the status is the one given. */
+#if defined(__clang_analyzer__) && !defined(LB__FAIL_C)
+#define lb__fail(err, status, ...)        (lb__fail(err, status, __VA_ARGS__), (status))
+#define lb__fail_prefix(err, status, ...) (lb__fail_prefix(err, status, __VA_ARGS__), (status))
+#define lb__fail_nomem(err, what)         (lb__fail_nomem(err, what), LB_E_NOMEM)
+#endif
+
 /* The closest of `names` (NULL-terminated) to `wrong`, or NULL when none is close: for
  * "did you mean". Edit distance at most a third of the length. */
 const char *lb__did_you_mean(const char *wrong, const char *const *names);

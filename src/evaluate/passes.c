@@ -106,6 +106,7 @@ static lb_status read_piece(lb_tensor **hidden, lb__pass_reader *r, lb__batch *b
   if (st == LB_OK) st = lb__kv_prepare(r->cache, &append, 1, &view, err);
   if (st == LB_OK) st = lb__model_hidden(hidden, r->model, &r->stream, batch, err);
   if (st == LB_OK) lb__kv_commit(r->cache, &append, 1);
+  batch->cache = NULL; /* the view ends here */
   return st;
 }
 

@@ -124,7 +124,7 @@ static lb_status grow_layer(lb__kv_cache *c, int64_t layer, int64_t n_rows, lb_e
 static lb_status grow_pages(lb__kv_cache *c, int64_t n_pages, lb_error *err) {
   if (n_pages > INT32_MAX / LB__KV_PAGE_SIZE)
     return lb__fail(err, LB_E_LIMIT, "KV cache: %lld tokens do not fit, the limit is %d",
-                    (long long)(n_pages * LB__KV_PAGE_SIZE), INT32_MAX);
+                    (long long)n_pages * LB__KV_PAGE_SIZE, INT32_MAX);
   size_t wanted = (size_t)n_pages;
   if (!lb__grow(&c->holders, &c->holders_capacity, wanted, sizeof *c->holders) ||
       !lb__grow(&c->free_pages, &c->free_capacity, wanted, sizeof *c->free_pages))
@@ -133,7 +133,7 @@ static lb_status grow_pages(lb__kv_cache *c, int64_t n_pages, lb_error *err) {
     lb_status st = grow_layer(c, l, n_pages * LB__KV_PAGE_SIZE, err);
     if (st != LB_OK)
       return lb__fail_prefix(err, st, "KV cache of %lld tokens",
-                             (long long)(n_pages * LB__KV_PAGE_SIZE));
+                             (long long)n_pages * LB__KV_PAGE_SIZE);
   }
   for (int64_t page = n_pages - 1; page >= c->n_pages;
        page--) { /* low pages are handed out first */

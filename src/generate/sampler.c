@@ -166,8 +166,8 @@ static void warp_top_p(lb__sampler *s, double top_p) {
   if (isinf(max)) return;
   double wanted = top_p * fill_weights(s, max), found = 0.0;
   size_t n = 0;
-  for (float spread = 4.0f; spread < 2048.0f && found < wanted; spread *= 4.0f)
-    n = collect(s, max, spread, &found); /* exp(-1024) is 0: the last round has all */
+  for (int spread = 4; spread < 2048 && found < wanted; spread *= 4)
+    n = collect(s, max, (float)spread, &found); /* exp(-1024) is 0: the last round has all */
   make_heap(s->row, s->heap, n, true);
   size_t end = n;
   for (found = 0.0; n > 0 && found < wanted;) { /* kept ids gather behind the shrinking heap */

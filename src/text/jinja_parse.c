@@ -2,6 +2,7 @@
  * first): a if b else c, or, and, not, comparison, + -, ~, * / // %, **, unary, filters and tests.
  * Depth is capped. Read first: jinja_parse.h. */
 #include "jinja_parse.h"
+
 #include "jinja_builtin.h"
 #include "jinja_string.h"
 
@@ -9,6 +10,7 @@
 #include "base/utf8.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_NESTING 200
@@ -106,10 +108,9 @@ lb__jval lb__jfail_token(lb__jparser *p, const char *wanted) {
 }
 
 bool lb__jexpect(lb__jparser *p, const char *operator_text) {
-  char wanted[16] = "'";
+  char wanted[16];
   if (lb__jskip(p, operator_text)) return true;
-  strncat(wanted, operator_text, 4);
-  strcat(wanted, "'");
+  snprintf(wanted, sizeof wanted, "'%.4s'", operator_text);
   lb__jfail_token(p, wanted);
   return false;
 }
