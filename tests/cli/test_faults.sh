@@ -41,14 +41,14 @@ walk() {
   look=no
   for word in "$@"; do [ "$word" != "$work/made" ] || look=yes; done
   for kind in ALLOCATION CALL; do
-    faulty $kind 0 "$@"
+    faulty "$kind" 0 "$@"
     [ "$code" = 0 ] || fail "$*: without a fault: $(cat "$work/err")"
     check "$* (no fault)"
     total=$(sed 's/calls \([0-9]*\) .*/\1/' "$report")
     [ "$steps" != all ] && step=$((total / steps + 1)) || step=1
     n=1
     while [ "$n" -le "$total" ]; do
-      faulty $kind $n "$@"
+      faulty "$kind" "$n" "$@"
       check "$* ($kind $n of $total)"
       n=$((n + step))
     done

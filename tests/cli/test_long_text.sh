@@ -2,7 +2,7 @@
 # A million bytes of one character tokenize within two seconds of processor time, opening included:
 # nothing in a tokenizer grows faster than its text. (A sanitizer build gets a minute.) Also with
 # the real tokenizers in LIMBECK_SHARED_TOKENIZERS or ../shared/tokenizers, where they are.
-# shellcheck disable=SC1091,SC2154  # support.sh sets the variables
+# shellcheck disable=SC1091,SC2154,SC3045  # support.sh sets the variables; dash has ulimit -t
 . "$LIMBECK_SOURCE_DIR/tests/cli/support.sh"
 need_models
 
