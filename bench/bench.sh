@@ -3,6 +3,7 @@
 #   LIMBECK_MODELS         a folder with .gguf files to measure; none: only the ops
 #   LIMBECK_PEERS_PYTHON   a Python with llama-cpp-python and tokenizers to race against; for
 #                          distillation with torch, transformers and datasets
+#   LIMBECK_TOKENIZERS     a folder of folders, each with a tokenizer.json, or vocab.json and merges.txt
 #   LIMBECK_PEER_JOBS      a folder with PyTorch's distillation jobs: reference_job.py, kd_step.py,
 #                          make_models.py, sentences.txt
 #   LIMBECK_JOB_MODELS     where gpt2-medium and gpt2 lie, or are to be written (OUTPUT_FOLDER/models)
@@ -29,6 +30,13 @@ distill() {
   "$LIMBECK_PEERS_PYTHON" "$here/distill_peers.py" "$limbeck" "$out/distill.csv" "$LIMBECK_PEER_JOBS" "$models" || exit 1
 }
 distill
+if [ -n "${LIMBECK_TOKENIZERS:-}" ] && [ -n "${LIMBECK_PEERS_PYTHON:-}" ]; then
+  echo "tokenizers -> $out/tokenizers.csv"
+  "$LIMBECK_PEERS_PYTHON" "$here/tokenizer_peers.py" "$(dirname "$limbeck")/liblimbeck.so" "$out/tokenizers.csv" \
+    "$LIMBECK_TOKENIZERS"/* || exit 1
+else
+  echo "LIMBECK_TOKENIZERS or LIMBECK_PEERS_PYTHON is not set: tokenizers beside their peer are left out"
+fi
 if [ -z "${LIMBECK_MODELS:-}" ]; then
   echo "LIMBECK_MODELS names no folder of .gguf files: models and peers are left out"
   exit 0
