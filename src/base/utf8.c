@@ -3,6 +3,8 @@
  */
 #include "utf8.h"
 
+#include <string.h>
+
 /* What the bytes at s are: `need` is the length of the sequence the first byte announces (0 when
  * no sequence starts with it), `have` how many bytes of it are there and allowed. The sequence is
  * whole when have == need. */
@@ -63,8 +65,20 @@ int lb__utf8_encode(char out[4], uint32_t code_point) {
   return length;
 }
 
+size_t lb__ascii_prefix(const char *s, size_t size) {
+  enum { BLOCK = 16 };
+  size_t i = 0;
+  for (; i + BLOCK <= size; i += BLOCK) {
+    uint64_t words[BLOCK / 8];
+    memcpy(words, s + i, sizeof words);
+    if (((words[0] | words[1]) & 0x8080808080808080u) != 0) break;
+  }
+  while (i < size && (unsigned char)s[i] < 0x80) i++;
+  return i;
+}
+
 bool lb__utf8_valid(const char *s, size_t size) {
-  for (size_t i = 0; i < size;) {
+  for (size_t i = lb__ascii_prefix(s, size); i < size; i += lb__ascii_prefix(s + i, size - i)) {
     sequence q = sequence_at(s + i, size - i);
     if (q.need == 0 || q.have < q.need) return false;
     i += (size_t)q.need;

@@ -10,6 +10,7 @@
 int lb__utf8_decode(uint32_t *code_point, const char *s, size_t size);
 /* Writes 1..4 bytes, returns how many; code_point must be a Unicode scalar value. */
 int lb__utf8_encode(char out[4], uint32_t code_point);
+size_t lb__ascii_prefix(const char *s, size_t size); /* how many bytes at the start are ASCII */
 bool lb__utf8_valid(const char *s, size_t size);
 /* How many bytes at the start of s form whole, valid-or-hopelessly-invalid characters: the rest
  * (at most 3 bytes) is a valid beginning that needs more input. For streaming output. */

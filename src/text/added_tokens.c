@@ -141,7 +141,7 @@ static lb_status set_all_shown(lb__added_tokens *list, const lb__normalizers *no
 static lb_status build_trie(lb__added_tokens *list, bool normalized, lb_error *err) {
   lb__trie_key *keys = lb__alloc_array(list->n, sizeof *keys);
   if (keys == NULL) return lb__fail_nomem(err, "added tokens");
-  bool *starts = normalized ? list->starts_normalized : list->starts_raw;
+  struct lb__first_bytes *starts = normalized ? &list->starts_normalized : &list->starts_raw;
   lb_status st = LB_OK;
   size_t n = 0;
   for (size_t i = 0; i < list->n; i++) {
@@ -150,7 +150,11 @@ static lb_status build_trie(lb__added_tokens *list, bool normalized, lb_error *e
     if (normalized ? !t->normalized : t->normalized && !t->special) continue;
     keys[n] = (lb__trie_key){t->text, t->size, (int32_t)i};
     if (normalized) keys[n] = (lb__trie_key){t->shown, t->shown_size, (int32_t)i};
-    if (keys[n].size > 0) starts[(unsigned char)keys[n++].bytes[0]] = true;
+    if (keys[n].size == 0) continue;
+    int first = (unsigned char)keys[n].bytes[0];
+    starts->any[first] = true;
+    starts->only = n == 0 || starts->only == first ? first : -1;
+    n++;
   }
   lb__trie *trie = normalized ? &list->normalized : &list->raw;
   if (n > 0 && !lb__trie_build(trie, keys, n)) st = lb__fail_nomem(err, "added tokens");
@@ -246,11 +250,16 @@ const lb__added_token *lb__added_tokens_next(const lb__added_search *search, con
                                              size_t size, size_t *position, size_t floor,
                                              size_t *start, size_t *end) {
   const lb__trie *trie = search->normalized ? &search->tokens->normalized : &search->tokens->raw;
-  const bool *starts =
-      search->normalized ? search->tokens->starts_normalized : search->tokens->starts_raw;
+  const struct lb__first_bytes *starts =
+      search->normalized ? &search->tokens->starts_normalized : &search->tokens->starts_raw;
   if (trie->nodes == NULL) return NULL;
   for (size_t at = *position; at < size; at++) {
-    if (!starts[(unsigned char)text[at]]) continue;
+    if (starts->only >= 0) {
+      const char *found = memchr(text + at, starts->only, size - at);
+      if (found == NULL) break;
+      at = (size_t)(found - text);
+    }
+    if (!starts->any[(unsigned char)text[at]]) continue;
     size_t stop;
     const lb__added_token *t = longest_at(search, text, size, at, &stop);
     if (t == NULL) continue;

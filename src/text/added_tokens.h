@@ -28,7 +28,10 @@ typedef struct lb__added_tokens {
   int32_t *index_of_id; /* [n_ids] index into items, -1 */
   size_t n_ids;
   lb__trie raw, normalized; /* value = index into items */
-  bool starts_raw[256], starts_normalized[256];
+  struct lb__first_bytes {
+    bool any[256];
+    int only; /* the one first byte that all tokens share, else -1 */
+  } starts_raw, starts_normalized;
   bool has_normalized_special;
 } lb__added_tokens;
 

@@ -1,12 +1,13 @@
-/* bpe.c - see bpe.h. A piece becomes symbols (ids), then the adjacent pair whose merge has the
- * lowest rank is replaced, leftmost first, until no pair merges. Short pieces rescan an array; long
- * ones keep a heap of candidates over a linked list. */
+/* bpe.c - see bpe.h. The tables; the symbols (ids) that a piece begins as; the pieces that are
+ * remembered. Read next: bpe_merge.h. */
 #include "bpe.h"
 
 #include "base/fail.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "bpe_merge.h"
 #include "byte_alphabet.h"
+#include "piece_cache.h"
 #include "unicode_class.h"
 
 #include <stdio.h>
@@ -26,20 +27,6 @@ bool lb__ids_add(lb__ids *ids, int32_t id) {
 
 /* ---- the merge table ---- */
 
-static uint64_t pair_of(int32_t left, int32_t right) {
-  return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-}
-
-static inline const lb__merge_slot *find_merge(const lb__bpe *bpe, int32_t left, int32_t right) {
-  uint64_t pair = pair_of(left, right);
-  size_t i = (size_t)((pair * bpe->table_multiplier) >> bpe->table_shift);
-  while (bpe->table[i].pair != pair) {
-    if (bpe->table[i].pair == UINT64_MAX) return NULL;
-    i = (i + 1) & (bpe->n_slots - 1);
-  }
-  return &bpe->table[i];
-}
-
 /* Of two merges of the same pair the later wins, as in the reference. */
 static lb_status build_table(lb__bpe *bpe, lb_error *err) {
   bpe->n_slots = 16;
@@ -54,7 +41,7 @@ static lb_status build_table(lb__bpe *bpe, lb_error *err) {
   for (size_t i = 0; i < bpe->n_slots; i++) bpe->table[i].pair = UINT64_MAX;
   for (size_t rank = 0; rank < bpe->n_merges; rank++) {
     lb__merge m = bpe->merges[rank];
-    uint64_t pair = pair_of(m.left, m.right);
+    uint64_t pair = lb__merge_pair(m.left, m.right);
     size_t i = (size_t)((pair * bpe->table_multiplier) >> bpe->table_shift);
     while (bpe->table[i].pair != UINT64_MAX && bpe->table[i].pair != pair)
       i = (i + 1) & (bpe->n_slots - 1);
@@ -109,34 +96,78 @@ static void find_byte_tokens(lb__bpe *bpe) {
   }
 }
 
-/* Single-character tokens, and which bytes stand before U+2581 inside a token. */
-static void scan_vocabulary(lb__bpe *bpe) {
-  static const char mark[] = "\xE2\x96\x81";
-  bool has_mark = false;
+/* Single-character tokens. A text that keeps its spaces writes U+2581 as a space. */
+static void find_characters(lb__bpe *bpe) {
+  for (size_t i = 0; i < 65536; i++) bpe->symbol_of_bmp[i] = -1;
   for (size_t id = 0; id < bpe->vocabulary->n_ids; id++) {
     size_t size;
     const char *text = lb__vocabulary_text(bpe->vocabulary, (int64_t)id, &size);
-    if (text == NULL || size == 0) continue;
-    if (size <= 3 && lb__utf8_length((unsigned char)text[0]) == size) {
-      const unsigned char *p = (const unsigned char *)text;
-      bpe->symbol_of_bmp[lb__utf8_next(&p)] = (int32_t)id;
-    }
-    has_mark = has_mark || (size == 3 && memcmp(text, mark, 3) == 0);
-    for (size_t i = 1; i + 3 <= size; i++)
-      if (memcmp(text + i, mark, 3) == 0) bpe->joins_boundary[(unsigned char)text[i - 1]] = true;
+    if (text == NULL || size == 0 || size > 3) continue;
+    const unsigned char *p = (const unsigned char *)text;
+    if (lb__utf8_length(*p) == size) bpe->symbol_of_bmp[lb__utf8_next(&p)] = (int32_t)id;
   }
-  /* A boundary must itself be a symbol, or an unknown run could reach over it. */
-  if (!has_mark || bpe->prefix_size > 0 || bpe->suffix_size > 0 || bpe->ignore_merges) return;
-  memcpy(bpe->boundary, mark, 3);
-  bpe->boundary_size = 3;
+  if (bpe->reads_spaces) bpe->symbol_of_bmp[' '] = bpe->symbol_of_bmp[0x2581];
+}
+
+/* ---- where a piece may be cut ---- */
+
+static inline bool is_mark(const char *text) {
+  return memcmp(text, "\xE2\x96\x81", 3) == 0;
+}
+
+/* The outer byte of a text on the left or on the right of a cut; U+2581 counts as a space. */
+static inline unsigned last_edge(const char *text, size_t size) {
+  return size >= 3 && is_mark(text + size - 3) ? ' ' : (unsigned char)text[size - 1];
+}
+
+static inline unsigned first_edge(const char *text, size_t size) {
+  return size >= 3 && is_mark(text) ? ' ' : (unsigned char)text[0];
+}
+
+static inline bool is_joined(const lb__bpe *bpe, unsigned last, unsigned first) {
+  return (bpe->joined[first][last >> 6] >> (last & 63) & 1) != 0;
+}
+
+static bool is_fallback(const char *text, size_t size) {
+  return size == 6 && memcmp(text, "<0x", 3) == 0;
+}
+
+/* Cuts need symbols that are spelled like the text that they stand for: a fallback byte is not, an
+ * unknown token neither. */
+static void find_joined(lb__bpe *bpe) {
+  bpe->may_cut = bpe->byte_fallback && !bpe->reads_bytes && !bpe->ignore_merges &&
+                 bpe->prefix_size == 0 && bpe->suffix_size == 0;
+  for (int byte = 0; byte < 256; byte++)
+    bpe->may_cut = bpe->may_cut && bpe->fallback_byte[byte] >= 0;
+  for (size_t i = 0; bpe->may_cut && i < bpe->n_merges; i++) {
+    size_t left_size, right_size;
+    const char *left = lb__vocabulary_text(bpe->vocabulary, bpe->merges[i].left, &left_size);
+    const char *right = lb__vocabulary_text(bpe->vocabulary, bpe->merges[i].right, &right_size);
+    if (left_size == 0 || right_size == 0) continue;
+    if (is_fallback(left, left_size) || is_fallback(right, right_size)) bpe->may_cut = false;
+    unsigned last = last_edge(left, left_size), first = first_edge(right, right_size);
+    bpe->joined[first][last >> 6] |= (uint64_t)1 << (last & 63);
+  }
+}
+
+/* Where the part that starts at `from` ends: behind the next character that no merge joins to the
+ * one that follows. */
+static size_t part_end(const lb__bpe *bpe, const char *piece, size_t size, size_t from) {
+  for (size_t at = from;;) {
+    size_t length = lb__utf8_length((unsigned char)piece[at]), next = at + length;
+    if (next >= size) return size;
+    if (!is_joined(bpe, last_edge(piece + at, length), first_edge(piece + next, size - next)))
+      return next;
+    at = next;
+  }
 }
 
 lb_status lb__bpe_finish(lb__bpe *bpe, lb_error *err) {
   find_byte_tokens(bpe);
   bpe->symbol_of_bmp = lb__alloc_array(65536, sizeof *bpe->symbol_of_bmp);
   if (bpe->symbol_of_bmp == NULL) return lb__fail_nomem(err, "vocabulary");
-  for (size_t i = 0; i < 65536; i++) bpe->symbol_of_bmp[i] = -1;
-  scan_vocabulary(bpe);
+  find_characters(bpe);
+  find_joined(bpe);
   return build_table(bpe, err);
 }
 
@@ -150,42 +181,26 @@ void lb__bpe_deinit(lb__bpe *bpe) {
   *bpe = (lb__bpe){0};
 }
 
-/* ---- scratch: symbols, heap, cache; one per thread that encodes ---- */
-
-typedef struct symbol {
-  int32_t id;
-  int32_t previous, next; /* -1: none; next = -2: merged away */
-} symbol;
-
-typedef struct candidate {
-  uint32_t rank;
-  int32_t at, result;
-} candidate;
-
-/* A cached piece: one cache line. Longer ones are not worth keeping. */
-enum { CACHE_KEY = 30, CACHE_IDS = 8, CACHE_SLOTS = 1 << 15 };
-typedef struct cached_piece {
-  uint8_t size, n; /* size 0: empty */
-  char key[CACHE_KEY];
-  int32_t ids[CACHE_IDS];
-} cached_piece;
+/* ---- scratch, one per thread that encodes ---- */
 
 struct lb__bpe_scratch {
   lb__ids start;
-  symbol *symbols;
-  size_t symbols_capacity;
-  candidate *heap;
-  size_t n_heap, heap_capacity;
+  lb__bpe_merger *merger;
   char *text; /* whole piece in the byte alphabet, or a character with prefix and suffix */
   size_t text_capacity;
-  cached_piece *cache;
+  lb__cached_piece *cache;
 };
 
 lb__bpe_scratch *lb__bpe_scratch_new(void) {
   lb__bpe_scratch *s = lb__new(sizeof *s);
   if (s == NULL) return NULL;
-  s->cache = lb__new_array(CACHE_SLOTS, sizeof *s->cache);
-  if (s->cache != NULL) return s;
+  size_t cache_size = sizeof *s->cache << LB__CACHE_BITS;
+  s->cache = lb__alloc_aligned(cache_size);
+  s->merger = lb__bpe_merger_new();
+  if (s->cache != NULL && s->merger != NULL) {
+    memset(s->cache, 0, cache_size);
+    return s;
+  }
   lb__bpe_scratch_free(s);
   return NULL;
 }
@@ -193,10 +208,9 @@ lb__bpe_scratch *lb__bpe_scratch_new(void) {
 void lb__bpe_scratch_free(lb__bpe_scratch *s) {
   if (s == NULL) return;
   lb__free(s->start.items);
-  lb__free(s->symbols);
-  lb__free(s->heap);
+  lb__bpe_merger_free(s->merger);
   lb__free(s->text);
-  lb__free(s->cache);
+  lb__free_aligned(s->cache);
   lb__free(s);
 }
 
@@ -320,106 +334,6 @@ static lb_status start_piece(const lb__bpe *bpe, lb__bpe_scratch *s, const char 
   return st.fits ? LB_OK : lb__fail_nomem(err, "tokens");
 }
 
-/* ---- merging ---- */
-
-enum { SHORT_PIECE = 32 };
-
-/* Few symbols: the next merge is found by looking at all pairs. */
-static size_t merge_short(const lb__bpe *bpe, int32_t *ids, size_t n) {
-  uint32_t ranks[SHORT_PIECE]; /* of the pair (i, i + 1) */
-  int32_t results[SHORT_PIECE];
-  if (n < 2) return n;
-  for (size_t i = 0; i + 1 < n; i++) {
-    const lb__merge_slot *m = find_merge(bpe, ids[i], ids[i + 1]);
-    ranks[i] = m != NULL ? m->rank : UINT32_MAX;
-    results[i] = m != NULL ? m->result : -1;
-  }
-  for (;;) {
-    size_t best = 0;
-    for (size_t i = 1; i + 1 < n; i++)
-      if (ranks[i] < ranks[best]) best = i;
-    if (n < 2 || ranks[best] == UINT32_MAX) return n;
-    ids[best] = results[best];
-    for (size_t i = best + 1; i + 1 < n; i++) {
-      ids[i] = ids[i + 1];
-      ranks[i] = ranks[i + 1];
-      results[i] = results[i + 1];
-    }
-    n--;
-    for (size_t i = best > 0 ? best - 1 : 0; i <= best && i + 1 < n; i++) {
-      const lb__merge_slot *m = find_merge(bpe, ids[i], ids[i + 1]);
-      ranks[i] = m != NULL ? m->rank : UINT32_MAX;
-      results[i] = m != NULL ? m->result : -1;
-    }
-  }
-}
-
-static bool before(candidate a, candidate b) {
-  return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
-}
-
-/* The heap has room: a piece of n symbols pushes at most 3 n candidates. */
-static void push(lb__bpe_scratch *s, candidate c) {
-  size_t i = s->n_heap++;
-  while (i > 0 && before(c, s->heap[(i - 1) / 2])) {
-    s->heap[i] = s->heap[(i - 1) / 2];
-    i = (i - 1) / 2;
-  }
-  s->heap[i] = c;
-}
-
-static candidate pop(lb__bpe_scratch *s) {
-  candidate top = s->heap[0], last = s->heap[--s->n_heap];
-  size_t i = 0;
-  for (;;) {
-    size_t child = 2 * i + 1;
-    if (child >= s->n_heap) break;
-    if (child + 1 < s->n_heap && before(s->heap[child + 1], s->heap[child])) child++;
-    if (!before(s->heap[child], last)) break;
-    s->heap[i] = s->heap[child];
-    i = child;
-  }
-  s->heap[i] = last;
-  return top;
-}
-
-static void push_pair(const lb__bpe *bpe, lb__bpe_scratch *s, int32_t at) {
-  int32_t next = at < 0 ? -1 : s->symbols[at].next;
-  if (next < 0) return;
-  const lb__merge_slot *m = find_merge(bpe, s->symbols[at].id, s->symbols[next].id);
-  if (m != NULL) push(s, (candidate){m->rank, at, m->result});
-}
-
-/* Replaces symbols `at` and its successor, unless the pair is no longer what it was. */
-static void apply(const lb__bpe *bpe, lb__bpe_scratch *s, candidate c) {
-  symbol *left = &s->symbols[c.at];
-  if (left->next < 0) return; /* merged away, or the last one */
-  symbol *right = &s->symbols[left->next];
-  const lb__merge_slot *m = find_merge(bpe, left->id, right->id);
-  if (m == NULL || m->result != c.result) return;
-  left->id = c.result;
-  left->next = right->next;
-  right->next = -2;
-  if (left->next >= 0) s->symbols[left->next].previous = c.at;
-  push_pair(bpe, s, left->previous);
-  push_pair(bpe, s, c.at);
-}
-
-static lb_status merge_long(const lb__bpe *bpe, lb__bpe_scratch *s, lb__ids *ids, lb_error *err) {
-  size_t n = s->start.n;
-  if (!lb__grow(&s->symbols, &s->symbols_capacity, n, sizeof *s->symbols) ||
-      !lb__grow(&s->heap, &s->heap_capacity, 3 * n, sizeof *s->heap))
-    return lb__fail_nomem(err, "tokens");
-  for (size_t i = 0; i < n; i++)
-    s->symbols[i] = (symbol){s->start.items[i], (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1};
-  s->n_heap = 0;
-  for (size_t i = 0; i + 1 < n; i++) push_pair(bpe, s, (int32_t)i);
-  while (s->n_heap > 0) apply(bpe, s, pop(s));
-  for (int32_t i = 0; i >= 0; i = s->symbols[i].next)
-    if (!lb__ids_add(ids, s->symbols[i].id)) return lb__fail_nomem(err, "tokens");
-  return LB_OK;
-}
-
 /* ---- one piece ---- */
 
 /* The token that is the whole piece; *id is -1 when there is none. */
@@ -445,59 +359,40 @@ static lb_status encode_uncached(const lb__bpe *bpe, lb__bpe_scratch *s, const c
   }
   lb_status st = start_piece(bpe, s, piece, size, err);
   if (st != LB_OK) return st;
-  if (s->start.n > SHORT_PIECE) return merge_long(bpe, s, ids, err);
-  size_t n = merge_short(bpe, s->start.items, s->start.n);
+  if (s->start.n > LB__SHORT_PIECE)
+    return lb__bpe_merge_long(bpe, s->merger, s->start.items, s->start.n, ids, err);
+  size_t n = lb__bpe_merge_short(bpe, s->start.items, s->start.n);
   return lb__ids_append(ids, s->start.items, n) ? LB_OK : lb__fail_nomem(err, "tokens");
-}
-
-/* Which slot a piece may be cached in. A bad hash costs speed only: the key is compared. */
-static size_t cache_slot(const char *piece, size_t size) {
-  uint64_t hash = size;
-  size_t i = 0;
-  for (; i + 8 <= size; i += 8) {
-    uint64_t word;
-    memcpy(&word, piece + i, 8);
-    hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
-    hash ^= hash >> 29;
-  }
-  uint64_t word = 0;
-  for (size_t k = 0; i + k < size; k++) word |= (uint64_t)(unsigned char)piece[i + k] << (8 * k);
-  hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
-  return (size_t)(hash >> 49);
 }
 
 static lb_status encode_cached(const lb__bpe *bpe, lb__bpe_scratch *s, const char *piece,
                                size_t size, lb__ids *ids, lb_error *err) {
-  if (size > CACHE_KEY) return encode_uncached(bpe, s, piece, size, ids, err);
-  cached_piece *c = &s->cache[cache_slot(piece, size)];
-  if (c->size == size && memcmp(c->key, piece, size) == 0)
-    return lb__ids_append(ids, c->ids, c->n) ? LB_OK : lb__fail_nomem(err, "tokens");
+  if (size - 1 >= LB__CACHED_BYTES) return encode_uncached(bpe, s, piece, size, ids, err);
+  lb__cached_piece c = lb__cached_piece_of(piece, size);
+  lb__cached_piece *seen = &s->cache[lb__cached_piece_slot(&c)]; /* a pair, the newer first */
   size_t first = ids->n;
-  lb_status st = encode_uncached(bpe, s, piece, size, ids, err);
-  if (st != LB_OK || ids->n - first > CACHE_IDS) return st;
-  c->size = (uint8_t)size;
-  c->n = (uint8_t)(ids->n - first);
-  memcpy(c->key, piece, size);
-  for (size_t i = 0; i < c->n; i++) c->ids[i] = ids->items[first + i];
-  return LB_OK;
-}
-
-/* Where the part that starts at `from` ends: before the next boundary that no token spans. */
-static size_t part_end(const lb__bpe *bpe, const char *piece, size_t size, size_t from) {
-  for (size_t i = from + 1; i + bpe->boundary_size <= size; i++) {
-    const char *at = memchr(piece + i, bpe->boundary[0], size - i);
-    if (at == NULL) return size;
-    i = (size_t)(at - piece);
-    if (i + bpe->boundary_size <= size && memcmp(at, bpe->boundary, bpe->boundary_size) == 0 &&
-        !bpe->joins_boundary[(unsigned char)piece[i - 1]])
-      return i;
+  if (ids->capacity - first < LB__CACHED_IDS &&
+      !lb__grow(&ids->items, &ids->capacity, first + LB__CACHED_IDS, sizeof *ids->items))
+    return lb__fail_nomem(err, "tokens");
+  bool newer = lb__cached_piece_is(&seen[0], &c);
+  if (newer || lb__cached_piece_is(&seen[1], &c)) {
+    seen += !newer;
+    memcpy(ids->items + first, seen->ids, sizeof seen->ids); /* all: no loop */
+    ids->n += seen->n;
+    return LB_OK;
   }
-  return size;
+  lb_status st = encode_uncached(bpe, s, piece, size, ids, err);
+  if (st != LB_OK || ids->n - first > LB__CACHED_IDS) return st;
+  c.n = (uint8_t)(ids->n - first);
+  memcpy(c.ids, ids->items + first, c.n * sizeof *c.ids);
+  seen[1] = seen[0];
+  seen[0] = c;
+  return LB_OK;
 }
 
 lb_status lb__bpe_encode(const lb__bpe *bpe, lb__bpe_scratch *s, const char *piece, size_t size,
                          lb__ids *ids, lb_error *err) {
-  if (bpe->boundary_size == 0) return encode_cached(bpe, s, piece, size, ids, err);
+  if (!bpe->may_cut) return encode_cached(bpe, s, piece, size, ids, err);
   for (size_t i = 0; i < size;) {
     size_t end = part_end(bpe, piece, size, i);
     lb_status st = encode_cached(bpe, s, piece + i, end - i, ids, err);

@@ -1,5 +1,5 @@
 /* bpe.h - byte pair encoding of one piece of text. Owns: the merge table, the first symbols of a
- * piece, the merging, a cache of whole pieces. O(n log n) in the piece. Refuses: dropout.
+ * piece, a cache of whole pieces. O(n log n) in the piece. Refuses: dropout.
  * Read lb__bpe_encode first. */
 #ifndef LB_TEXT_BPE_H
 #define LB_TEXT_BPE_H
@@ -42,11 +42,12 @@ typedef struct lb__bpe {
   int32_t symbol_of_byte[256]; /* when reads_bytes; -1: the vocabulary lacks it */
   int32_t fallback_byte[256];  /* <0xHH>, -1: lacking */
   int32_t *symbol_of_bmp;      /* [65536] single-character tokens of the first plane, -1: none */
-  /* A piece may be cut before `boundary` (U+2581), unless the byte before is one of these, because
-   * no token spans such a place. Empty boundary: never. */
-  char boundary[4];
-  size_t boundary_size;
-  bool joins_boundary[256];
+  bool reads_spaces;           /* a space in a piece stands for U+2581 */
+  /* Whether a piece may be cut between two characters that no merge joins, so that the parts are
+   * merged, and remembered, on their own; and which characters some merge joins, by the byte that
+   * the right one begins with and the byte that the left one ends in. */
+  bool may_cut;
+  uint64_t joined[256][4];
 } lb__bpe;
 
 /* Appends the next merge: two token texts; the result is left + right without the prefix. */
@@ -55,6 +56,22 @@ lb_status lb__bpe_add_merge(lb__bpe *bpe, const char *left, size_t left_size, co
 /* After options, vocabulary and merges are set. */
 lb_status lb__bpe_finish(lb__bpe *bpe, lb_error *err);
 void lb__bpe_deinit(lb__bpe *bpe);
+
+static inline uint64_t lb__merge_pair(int32_t left, int32_t right) {
+  return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+/* NULL: the two do not merge. */
+static inline const lb__merge_slot *lb__bpe_find_merge(const lb__bpe *bpe, int32_t left,
+                                                       int32_t right) {
+  uint64_t pair = lb__merge_pair(left, right);
+  size_t i = (size_t)((pair * bpe->table_multiplier) >> bpe->table_shift);
+  while (bpe->table[i].pair != pair) {
+    if (bpe->table[i].pair == UINT64_MAX) return NULL;
+    i = (i + 1) & (bpe->n_slots - 1);
+  }
+  return &bpe->table[i];
+}
 
 typedef struct lb__bpe_scratch lb__bpe_scratch;
 lb__bpe_scratch *lb__bpe_scratch_new(void); /* NULL: no memory */

@@ -58,12 +58,15 @@ size_t lb__normal_form_prefix(const char *text, size_t size, lb__normal_form for
   pthread_once(&unstable_once, find_unstable);
   const unsigned char *begin = (const unsigned char *)text, *p = begin, *end = begin + size;
   const unsigned char *previous = p;
-  while (p < end) {
+  for (;;) {
+    size_t ascii = lb__ascii_prefix((const char *)p, (size_t)(end - p));
+    if (ascii > 0) previous = p + ascii - 1;
+    p += ascii;
+    if (p == end) return size;
     const unsigned char *at = p;
     if (!is_stable(lb__utf8_next(&p), form)) return (size_t)(previous - begin);
     previous = at;
   }
-  return size;
 }
 
 /* ---- one stretch between two cuts ---- */

@@ -84,12 +84,21 @@ lb_status lb__normalizers_compile(lb__normalizers *out, const json_t *part, lb_e
   return lb__config_each(part, "normalizers", "normalizer", compile_leaf, out, err);
 }
 
+bool lb__normalizers_end_in_marks(const lb__normalizers *list) {
+  const lb__normalizer *last = list->n > 0 ? &list->items[list->n - 1] : NULL;
+  return last != NULL && last->kind == REPLACE && lb__pattern_is_space(&last->pattern) &&
+         last->content_size == 3 && memcmp(last->content, "\xE2\x96\x81", 3) == 0;
+}
+
+void lb__normalizers_drop_last(lb__normalizers *list) {
+  lb__normalizer *last = &list->items[--list->n];
+  lb__pattern_deinit(&last->pattern);
+  lb__free(last->content);
+  lb__charsmap_deinit(&last->charsmap);
+}
+
 void lb__normalizers_deinit(lb__normalizers *list) {
-  for (size_t i = 0; i < list->n; i++) {
-    lb__pattern_deinit(&list->items[i].pattern);
-    lb__free(list->items[i].content);
-    lb__charsmap_deinit(&list->items[i].charsmap);
-  }
+  while (list->n > 0) lb__normalizers_drop_last(list);
   lb__free(list->items);
   *list = (lb__normalizers){0};
 }

@@ -14,6 +14,9 @@ typedef struct lb__normalizers {
 
 lb_status lb__normalizers_compile(lb__normalizers *out, const json_t *part, lb_error *err);
 void lb__normalizers_deinit(lb__normalizers *list);
+/* Whether the last step is the one that writes spaces as U+2581; and without it. */
+bool lb__normalizers_end_in_marks(const lb__normalizers *list);
+void lb__normalizers_drop_last(lb__normalizers *list);
 
 /* A text on its way through the steps: it lies in the caller's memory until the first step that
  * changes it, then in one of the two buffers. */

@@ -167,6 +167,14 @@ bool lb__pretokenizers_end_in_bytes(const lb__pretokenizers *list) {
   return list->n > 0 && list->items[list->n - 1].kind == BYTE_LEVEL;
 }
 
+bool lb__pretokenizers_need_spaces(const lb__pretokenizers *list) {
+  for (size_t i = 0; i < list->n; i++) {
+    const lb__pretokenizer *step = &list->items[i];
+    if (step->kind != SPLIT || step->invert || !lb__pattern_is_space(&step->pattern)) return false;
+  }
+  return true;
+}
+
 /* ---- running ---- */
 
 void lb__pieces_init(lb__pieces *p) {

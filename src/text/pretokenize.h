@@ -17,6 +17,8 @@ typedef struct lb__pretokenizers {
 lb_status lb__pretokenizers_compile(lb__pretokenizers *out, const json_t *part, lb_error *err);
 void lb__pretokenizers_deinit(lb__pretokenizers *list);
 bool lb__pretokenizers_end_in_bytes(const lb__pretokenizers *list);
+/* Whether they do nothing to a text without spaces. */
+bool lb__pretokenizers_need_spaces(const lb__pretokenizers *list);
 
 typedef struct lb__pieces {
   lb__rewriting text;

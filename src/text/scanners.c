@@ -17,6 +17,8 @@ typedef const unsigned char *position;
 
 /* The class of the character at p, and where the next one starts. */
 static inline unsigned class_at(const lb__unicode_table *t, position p, position *next) {
+  *next = p + 1;
+  if (*p < 0x80) return t->pages[0][*p]; /* the first row is the first page's */
   *next = p;
   return lb__unicode_class(t, lb__utf8_next(next));
 }
@@ -27,6 +29,27 @@ static inline position skip_while(const lb__unicode_table *t, position p, positi
   position next;
   while (p < end && (class_at(t, p, &next) & bits)) p = next;
   return p;
+}
+
+/* How many of the next eight bytes, from the first on, are ASCII letters. */
+static inline unsigned count_ascii_letters(position p) {
+  const uint64_t each = 0x0101010101010101u;
+  uint64_t word = 0;
+  for (int i = 0; i < 8; i++) word |= (uint64_t)p[i] << (8 * i); /* one load */
+  uint64_t lower = (word | each * 0x20) & each * 0x7F;
+  uint64_t from_a = lower + each * (0x80 - 'a'), behind_z = lower + each * (0x7F - 'z');
+  uint64_t others = ~(from_a & ~behind_z & ~word) & each * 0x80; /* the top bit of each byte */
+  return others == 0 ? 8 : (unsigned)__builtin_ctzll(others) / 8;
+}
+
+/* \p{L}*: by eights as long as they are ASCII. */
+static inline position skip_letters(const lb__unicode_table *t, position p, position end) {
+  while (end - p >= 8) {
+    unsigned n = count_ascii_letters(p);
+    p += n;
+    if (n < 8) break;
+  }
+  return skip_while(t, p, end, LB__UC_LETTER);
 }
 
 /* C*: characters that have no class of `bits`. */
@@ -86,7 +109,7 @@ const unsigned char *lb__scan_gpt2(const lb__unicode_table *t, const unsigned ch
       next = after;
     }
   }
-  if (class & LB__UC_LETTER) return skip_while(t, next, end, LB__UC_LETTER);
+  if (class & LB__UC_LETTER) return skip_letters(t, next, end);
   if (class & LB__UC_NUMBER) return skip_while(t, next, end, LB__UC_NUMBER);
   if (!(class & LB__UC_SPACE))
     return skip_until(t, next, end, LB__UC_SPACE | LB__UC_LETTER | LB__UC_NUMBER);
@@ -107,13 +130,13 @@ static position through_last_newline(position p, position run) {
 /* Llama 3 and Qwen 2, which differ in how many digits may stay together. */
 static inline position scan_llama3(const lb__unicode_table *t, position p, position end,
                                    int max_digits) {
-  position found, next, after;
+  position found, next, after = p;
   if (*p == '\'' && (found = contraction_any_case(p, end)) != NULL) return found;
   unsigned class = class_at(t, p, &next);
   unsigned following = next < end ? class_at(t, next, &after) : LB__UC_SPACE;
 
   /* [^\r\n\p{L}\p{N}]?\p{L}+ */
-  if (class & LB__UC_LETTER) return skip_while(t, next, end, LB__UC_LETTER);
+  if (class & LB__UC_LETTER) return skip_letters(t, next, end);
   if (class & LB__UC_NUMBER) {
     for (int n = 1; n < max_digits && next < end; n++) {
       if (!(class_at(t, next, &after) & LB__UC_NUMBER)) break;
@@ -121,8 +144,7 @@ static inline position scan_llama3(const lb__unicode_table *t, position p, posit
     }
     return next;
   }
-  if ((following & LB__UC_LETTER) && !is_newline(*p))
-    return skip_while(t, after, end, LB__UC_LETTER);
+  if ((following & LB__UC_LETTER) && !is_newline(*p)) return skip_letters(t, after, end);
 
   /*  ?[^\s\p{L}\p{N}]+[\r\n]* */
   const unsigned known = LB__UC_SPACE | LB__UC_LETTER | LB__UC_NUMBER;

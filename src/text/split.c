@@ -18,6 +18,10 @@ void lb__pattern_deinit(lb__pattern *p) {
   *p = (lb__pattern){0};
 }
 
+bool lb__pattern_is_space(const lb__pattern *p) {
+  return p->kind == LB__PATTERN_STRING && p->string_size == 1 && p->string[0] == ' ';
+}
+
 static void find_string(const lb__matches *m, bool *found, size_t *start, size_t *end) {
   const lb__pattern *p = m->pattern;
   if (p->string_size == 0 || m->size - m->position < p->string_size) return;

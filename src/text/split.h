@@ -36,6 +36,7 @@ typedef struct lb__pattern {
 } lb__pattern;
 
 void lb__pattern_deinit(lb__pattern *p);
+bool lb__pattern_is_space(const lb__pattern *p); /* the string " " */
 
 /* The next match at or after *position; *position moves behind it. Also empty matches, as
  * Oniguruma's iterator finds them. *found false at the end of the text. */

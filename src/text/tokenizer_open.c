@@ -134,11 +134,29 @@ lb_status lb__tokenizer_configure(lb_tokenizer *t, json_t *config, lb_error *err
 
 /* ---- finishing ---- */
 
+/* Sentencepiece's models want U+2581 for a space, and nothing else sees the text in between: the
+ * model can read the spaces themselves. Then no text is copied, and a word is shorter. */
+static bool can_read_spaces(const lb_tokenizer *t) {
+  const lb__bpe *bpe = &t->bpe;
+  if (bpe->reads_bytes || bpe->ignore_merges || bpe->prefix_size > 0 || bpe->suffix_size > 0)
+    return false;
+  for (size_t i = 0; i < t->added.n; i++)
+    if (t->added.items[i].normalized) return false;
+  return lb__normalizers_end_in_marks(&t->normalizers) &&
+         lb__pretokenizers_need_spaces(&t->pretokenizers) &&
+         lb__vocabulary_find(&t->vocabulary, "\xE2\x96\x81", 3) >= 0;
+}
+
 static lb_status finish_model(lb_tokenizer *t, lb_error *err) {
   if (t->is_unigram) return lb__unigram_finish(&t->unigram, err);
   bool plain = !t->bpe.byte_fallback && t->bpe.prefix_size == 0 && t->bpe.suffix_size == 0;
   t->bpe.reads_bytes = plain && lb__pretokenizers_end_in_bytes(&t->pretokenizers);
   t->pretokenizers.keeps_bytes = t->bpe.reads_bytes;
+  t->bpe.reads_spaces = can_read_spaces(t);
+  if (t->bpe.reads_spaces) {
+    lb__normalizers_drop_last(&t->normalizers);
+    lb__pretokenizers_deinit(&t->pretokenizers);
+  }
   if (t->bpe.unk_token != NULL)
     t->unk = lb__vocabulary_find(&t->vocabulary, t->bpe.unk_token, t->bpe.unk_token_size);
   return lb__bpe_finish(&t->bpe, err);

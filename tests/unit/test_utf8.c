@@ -80,6 +80,23 @@ static void test_valid(void **state) {
   assert_false(lb__utf8_valid("\xF8\x88\x80\x80\x80", 5));
 }
 
+/* One odd byte at every place of a text that is looked at in blocks. */
+static void test_long_texts(void **state) {
+  (void)state;
+  char text[71];
+  for (size_t at = 0; at + 1 < sizeof text; at++) {
+    memset(text, 'a', sizeof text);
+    assert_int_equal(lb__ascii_prefix(text, at), at);
+    text[at] = '\xC3';
+    assert_int_equal(lb__ascii_prefix(text, sizeof text), at);
+    assert_false(lb__utf8_valid(text, sizeof text));
+    text[at + 1] = '\xA9';
+    assert_true(lb__utf8_valid(text, sizeof text));
+    text[at] = 'a';
+    assert_false(lb__utf8_valid(text, sizeof text));
+  }
+}
+
 static void test_complete(void **state) {
   (void)state;
   const char *text = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z";
@@ -123,6 +140,7 @@ int main(void) {
       cmocka_unit_test(test_known_encodings),
       cmocka_unit_test(test_table_3_7),
       cmocka_unit_test(test_valid),
+      cmocka_unit_test(test_long_texts),
       cmocka_unit_test(test_complete),
       cmocka_unit_test(test_invalid_run),
       cmocka_unit_test(test_nothing_to_read),
