@@ -11,16 +11,20 @@
 
 /* ---- short pieces ---- */
 
+/* Of the pair (i, i + 1). */
+static void look_up(const lb__bpe *bpe, const int32_t *ids, size_t i, uint32_t *ranks,
+                    int32_t *results) {
+  const lb__merge_slot *m = lb__bpe_find_merge(bpe, ids[i], ids[i + 1]);
+  ranks[i] = m != NULL ? m->rank : UINT32_MAX;
+  results[i] = m != NULL ? m->result : -1;
+}
+
 /* Few symbols: the next merge is found by looking at all pairs. */
 size_t lb__bpe_merge_short(const lb__bpe *bpe, int32_t *ids, size_t n) {
-  uint32_t ranks[LB__SHORT_PIECE]; /* of the pair (i, i + 1) */
+  uint32_t ranks[LB__SHORT_PIECE];
   int32_t results[LB__SHORT_PIECE];
   if (n < 2) return n;
-  for (size_t i = 0; i + 1 < n; i++) {
-    const lb__merge_slot *m = lb__bpe_find_merge(bpe, ids[i], ids[i + 1]);
-    ranks[i] = m != NULL ? m->rank : UINT32_MAX;
-    results[i] = m != NULL ? m->result : -1;
-  }
+  for (size_t i = 0; i + 1 < n; i++) look_up(bpe, ids, i, ranks, results);
   for (;;) {
     size_t best = 0;
     for (size_t i = 1; i + 1 < n; i++)
@@ -33,11 +37,8 @@ size_t lb__bpe_merge_short(const lb__bpe *bpe, int32_t *ids, size_t n) {
       results[i] = results[i + 1];
     }
     n--;
-    for (size_t i = best > 0 ? best - 1 : 0; i <= best && i + 1 < n; i++) {
-      const lb__merge_slot *m = lb__bpe_find_merge(bpe, ids[i], ids[i + 1]);
-      ranks[i] = m != NULL ? m->rank : UINT32_MAX;
-      results[i] = m != NULL ? m->result : -1;
-    }
+    for (size_t i = best > 0 ? best - 1 : 0; i <= best && i + 1 < n; i++)
+      look_up(bpe, ids, i, ranks, results);
   }
 }
 
