@@ -71,7 +71,7 @@ walk score "$llama" --input "$work/docs.jsonl" --compare-precision
 walk convert "$llama" "$work/made" --type bf16
 walk shrink "$llama" "$work/made" --layers 1
 walk bench tokenize "$llama" --input "$work/text.txt" --repeat 1
-[ "$steps" = all ] || steps=4
+[ "$steps" = all ] && steps=200 || steps=4 # a run takes a second and has thousands of calls
 walk plan "$recipe"
 walk verify "$recipe"
 walk distill "$recipe"
