@@ -144,3 +144,7 @@ bool lb__map_get(const lb__map *m, const char *key, size_t key_size, int64_t *va
   *value = e->value;
   return true;
 }
+
+void lb__hash_add(uint64_t key[2], const char *text) {
+  key[1] = lb__hash_sip13(text, strlen(text) + 1, key);
+}

@@ -29,5 +29,7 @@ bool lb__map_get(const lb__map *m, const char *key, size_t key_size, int64_t *va
 /* The map's hash: seeded anew in every process, so never store it. */
 uint64_t lb__hash_bytes(const void *bytes, size_t size);
 uint64_t lb__hash_sip13(const void *bytes, size_t size, const uint64_t key[2]); /* SipHash-1-3 */
+/* The key now also depends on the text: for names of what is kept from run to run. */
+void lb__hash_add(uint64_t key[2], const char *text);
 
 #endif

@@ -115,25 +115,21 @@ size_t lb__precision_best(const lb_precision_comparison *found, double max_kl) {
 
 /* ---- what was measured before ---- */
 
-static void add_to_key(uint64_t key[2], const char *text) {
-  key[1] = lb__hash_sip13(text, strlen(text) + 1, key);
-}
-
 /* The answer depends on the weights, the bound, the CPU, the kernels and this program. */
 static char *cache_path(const lb_model *m, double max_kl) {
   char number[64];
   lb_doctor d;
   if (lb_doctor_report(&d, NULL) != LB_OK) return NULL;
   uint64_t key[2] = {lb__model_fingerprint(m), 2};
-  add_to_key(key, d.limbeck_version);
-  add_to_key(key, d.cpu);
+  lb__hash_add(key, d.limbeck_version);
+  lb__hash_add(key, d.cpu);
   for (int i = 0; i < d.n_features; i++)
-    if (d.features[i].present) add_to_key(key, d.features[i].name);
-  for (int i = 0; i < d.n_libraries; i++) add_to_key(key, d.libraries[i].version);
-  for (int i = 0; i < d.n_kernels; i++) add_to_key(key, d.kernels[i].kernel);
+    if (d.features[i].present) lb__hash_add(key, d.features[i].name);
+  for (int i = 0; i < d.n_libraries; i++) lb__hash_add(key, d.libraries[i].version);
+  for (int i = 0; i < d.n_kernels; i++) lb__hash_add(key, d.kernels[i].kernel);
   snprintf(number, sizeof number, "int8 %d, KL %.17g", lb__kernels()->int8_version, max_kl);
-  add_to_key(key, lb__kernels()->int8);
-  add_to_key(key, number);
+  lb__hash_add(key, lb__kernels()->int8);
+  lb__hash_add(key, number);
   snprintf(number, sizeof number, "precision-%016llx-%016llx.json", (unsigned long long)key[0],
            (unsigned long long)key[1]);
   return lb__cache_path(number);

@@ -166,60 +166,13 @@ static void select_no_bf16(void) {
   lb__linear_bwd_select_gemm_bf16(NULL);
 }
 #if defined(__x86_64__)
-#define X86_CANDIDATE(name, function)                                                              \
-  { name, false, function, 0.0 }
+#define X86(function) function
 #else
-#define X86_CANDIDATE(name, function)                                                              \
-  { name, false, NULL, 0.0 }
+#define X86(function) NULL
 #endif
 
 /* Rows decide how blocks are decoded, so they come first. */
 enum { ONE_ROW, MANY_ROWS, MANY_ROWS_BF16, STORED_ROW, MANY_ROWS_INT8, N_CLASSES };
-static const lb__product_class classes_[N_CLASSES] = {
-    [ONE_ROW] = {.name = "one row, f32",
-                 .text = "a token at a time",
-                 .N = 1,
-                 .I = 1024,
-                 .O = 768,
-                 .dtype = LB_DTYPE_F32,
-                 .candidates = {X86_CANDIDATE("avx512", lb__rows_select_avx512),
-                                X86_CANDIDATE("avx2", lb__rows_select_avx2)}},
-    [MANY_ROWS] = {.name = "many rows, f32",
-                   .text = "prompts and training",
-                   .N = 192,
-                   .I = 768,
-                   .O = 768,
-                   .dtype = LB_DTYPE_F32,
-                   .candidates = {{"onednn", false, select_onednn, 0.0},
-                                  {"own", false, select_own_products, 0.0}}},
-    [MANY_ROWS_BF16] = {.name = "many rows, bf16",
-                        .text = "the same with bfloat16 products",
-                        .N = 192,
-                        .I = 768,
-                        .O = 768,
-                        .dtype = LB_DTYPE_BF16,
-                        .compute = LB__COMPUTE_BF16,
-                        .candidates = {{"onednn", false, select_onednn_bf16, 0.0},
-                                       {"as f32", true, select_no_bf16, 0.0}}},
-    [STORED_ROW] = {.name = "one row, blocks",
-                    .text = "a token at a time, integers of Q4_0 blocks",
-                    .N = 1,
-                    .I = 1024,
-                    .O = 768,
-                    .dtype = LB_DTYPE_Q4_0,
-                    .compute = LB__COMPUTE_STORED,
-                    .candidates = {X86_CANDIDATE("avx512vnni", lb__stored_select_avx2vnni),
-                                   X86_CANDIDATE("avx2", lb__stored_select_avx2)}},
-    [MANY_ROWS_INT8] = {.name = "many rows, int8",
-                        .text = "prompts and teachers, rotated integers",
-                        .N = 192,
-                        .I = 768,
-                        .O = 768,
-                        .dtype = LB_DTYPE_F32,
-                        .compute = LB__COMPUTE_INT8,
-                        .candidates = {X86_CANDIDATE("avx512vnni", lb__int8_select_avx512vnni),
-                                       X86_CANDIDATE("avx2", lb__int8_select_avx2)}},
-};
 static lb__product_class classes[N_CLASSES]; /* of the last fill */
 
 const lb__product_class *lb__kernel_classes(size_t *n) {
@@ -227,19 +180,31 @@ const lb__product_class *lb__kernel_classes(size_t *n) {
   return classes;
 }
 
+/* name, used for; N, I, O, type of the weight, how; name of a candidate, whether it runs, selection
+ */
+#define CLASS(i, name, text, N, I, O, dtype, compute, a, a_runs, a_select, b, b_runs, b_select)    \
+  classes[i] = (lb__product_class) {                                                               \
+    (name), (text), (N), (I), (O), LB_DTYPE_##dtype, LB__COMPUTE_##compute,                        \
+        {{(a), (a_runs), (a_select), 0.0}, {(b), (b_runs), (b_select), 0.0}}, -1                   \
+  }
+
 static void find_candidates(unsigned use) {
   bool avx512 = use >> AVX512 & 1, avx2 = avx512 || (use >> AVX2 & 1); /* none without AVX2 */
   bool vnni = avx512 && has(HAS_avx512vnni), onednn = use >> ONEDNN & 1;
-  const bool runs[N_CLASSES][LB__TUNE_CANDIDATES] = {
-      [ONE_ROW] = {avx512, avx2},
-      [MANY_ROWS] = {onednn, true},
-      [MANY_ROWS_BF16] = {onednn && has_bf16(), true},
-      [STORED_ROW] = {vnni, avx2},
-      [MANY_ROWS_INT8] = {vnni, avx2}};
-  memcpy(classes, classes_, sizeof classes);
-  for (int i = 0; i < N_CLASSES; i++)
-    for (int k = 0; k < LB__TUNE_CANDIDATES; k++) classes[i].candidates[k].runs = runs[i][k];
+  CLASS(ONE_ROW, "one row, f32", "a token at a time", 1, 1024, 768, F32, F32, "avx512", avx512,
+        X86(lb__rows_select_avx512), "avx2", avx2, X86(lb__rows_select_avx2));
+  CLASS(MANY_ROWS, "many rows, f32", "prompts and training", 192, 768, 768, F32, F32, "onednn",
+        onednn, select_onednn, "own", true, select_own_products);
+  CLASS(MANY_ROWS_BF16, "many rows, bf16", "the same with bfloat16 products", 192, 768, 768, BF16,
+        BF16, "onednn", onednn && has_bf16(), select_onednn_bf16, "as f32", true, select_no_bf16);
+  CLASS(STORED_ROW, "one row, blocks", "a token at a time, integers of Q4_0 blocks", 1, 1024, 768,
+        Q4_0, STORED, "avx512vnni", vnni, X86(lb__stored_select_avx2vnni), "avx2", avx2,
+        X86(lb__stored_select_avx2));
+  CLASS(MANY_ROWS_INT8, "many rows, int8", "prompts and teachers, rotated integers", 192, 768, 768,
+        F32, INT8, "avx512vnni", vnni, X86(lb__int8_select_avx512vnni), "avx2", avx2,
+        X86(lb__int8_select_avx2));
 }
+#undef CLASS
 
 static const char *chosen_name(int i) {
   return classes[i].chosen >= 0 ? classes[i].candidates[classes[i].chosen].name : "portable";

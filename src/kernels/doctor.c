@@ -75,19 +75,25 @@ static int count_cores(const char *cpuinfo) {
   return n;
 }
 
+void lb__cpu_read(char name[128], int *n_cores) {
+  char *text;
+  size_t size;
+  snprintf(name, 128, "unknown");
+  if (n_cores != NULL) *n_cores = 0;
+  if (lb__file_read(&text, &size, "/proc/cpuinfo", PROC_MOST, NULL) != LB_OK) return;
+  const char *found = value_of(text, "model name");
+  if (found != NULL) copy_line(name, 128, found);
+  if (n_cores != NULL) *n_cores = count_cores(text);
+  lb__free(text);
+}
+
 static void read_cpu(lb_doctor *d) {
-  snprintf(d->cpu, sizeof d->cpu, "unknown");
+  _Static_assert(sizeof d->cpu == 128, "lb__cpu_read fills it");
   d->logical_cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
   cpu_set_t usable;
   d->usable_cores = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : 0;
   d->threads = lb_threads_get();
-  char *text;
-  size_t size;
-  if (lb__file_read(&text, &size, "/proc/cpuinfo", PROC_MOST, NULL) != LB_OK) return;
-  const char *name = value_of(text, "model name");
-  if (name != NULL) copy_line(d->cpu, sizeof d->cpu, name);
-  d->physical_cores = count_cores(text);
-  lb__free(text);
+  lb__cpu_read(d->cpu, &d->physical_cores);
 }
 
 static uint64_t kilobytes(const char *meminfo, const char *key) {

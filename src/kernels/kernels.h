@@ -26,6 +26,10 @@ typedef struct lb__cpu_feature {
 } lb__cpu_feature;
 const lb__cpu_feature *lb__cpu_features(size_t *n);
 
+/* What the system calls the CPU ("unknown" where it does not say), and how many cores it has (0:
+ * unknown; n_cores may be NULL). */
+void lb__cpu_read(char name[128], int *n_cores);
+
 /* How products are computed: the candidates, what was chosen, and how fast each was measured. */
 const lb__product_class *lb__kernel_classes(size_t *n);
 

@@ -104,23 +104,17 @@ static void choose_and_select(lb__product_class *c) {
 
 /* {"one row, f32": {"avx512": 21.3, "avx2": 18.8}, ...}; a name for each machine and program. */
 static char *cache_file(void) {
-  enum { CPU_MOST = 1 << 20 };
-  char name[64], version[16], *cpu = NULL;
-  const char *model = "";
-  size_t size, n;
-  uint64_t key[2] = {0x6b65726e656c73, 1}, features = 0, hash;
-  if (lb__file_read(&cpu, &size, "/proc/cpuinfo", CPU_MOST, NULL) == LB_OK) {
-    model = strstr(cpu, "model name");
-    if (model == NULL) model = "";
-  }
+  char name[64], version[16], cpu[128];
+  size_t n;
+  uint64_t key[2] = {1, 0};
+  lb__cpu_read(cpu, NULL);
+  lb__hash_add(key, lb_version());
+  lb__hash_add(key, cpu);
+  lb__hash_add(key, lb__onednn_version(version));
   const lb__cpu_feature *all = lb__cpu_features(&n);
-  for (size_t i = 0; i < n; i++) features = features << 1 | all[i].present;
-  lb__onednn_version(version);
-  hash = lb__hash_sip13(model, strcspn(model, "\n"), key) ^ features;
-  key[1] = lb__hash_sip13(version, strlen(version), key);
-  hash ^= lb__hash_sip13(lb_version(), strlen(lb_version()), key);
-  snprintf(name, sizeof name, "kernels-%016llx.json", (unsigned long long)hash);
-  lb__free(cpu);
+  for (size_t i = 0; i < n; i++)
+    if (all[i].present) lb__hash_add(key, all[i].name);
+  snprintf(name, sizeof name, "kernels-%016llx.json", (unsigned long long)key[1]);
   return lb__cache_path(name);
 }
 

@@ -127,7 +127,7 @@ static lb_status check_targets(const lb__divergence_args *a, lb_error *err) {
         return lb__fail(err, LB_E_ARG,
                         "divergence: target %d of row %lld is outside the common vocabulary of "
                         "%lld tokens; -100 trains nothing there",
-                        some[i], (long long)begin + (long long)i, (long long)a->vocab);
+                        some[i], (long long)begin + i, (long long)a->vocab);
   }
   return LB_OK;
 }

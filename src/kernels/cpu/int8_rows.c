@@ -76,12 +76,6 @@ typedef struct rounding {
   char *scratch;
 } rounding;
 
-static int32_t sum_of(const int8_t *values, int64_t n) {
-  int32_t sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += values[i];
-  return sum;
-}
-
 /* Row n of the activations into its block. */
 static void place_row(const rounding *j, int64_t n, const lb__int8_scratch *s) {
   int64_t first = n / LB__INT8_ROWS * LB__INT8_ROWS, r = n - first;
@@ -89,7 +83,7 @@ static void place_row(const rounding *j, int64_t n, const lb__int8_scratch *s) {
   int8_t *values = j->rows.values + first * lb__int8_row_bytes(&j->cut) + r * LB__INT8_DEPTH;
   for (int64_t g = 0; g < j->cut.n_groups; g++) {
     int64_t at = first * j->cut.n_groups + g * R + r, n_bytes = quads * LB__INT8_DEPTH;
-    j->rows.sums[at] = -LB__INT8_ZERO * sum_of(s->bytes + g * n_bytes, n_bytes);
+    j->rows.sums[at] = -LB__INT8_ZERO * lb__int8_sum(s->bytes + g * n_bytes, n_bytes);
     j->rows.scales[at] = s->scales[g];
   }
   for (int64_t q = 0; q < j->cut.n_groups * quads; q++)

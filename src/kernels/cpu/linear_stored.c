@@ -52,12 +52,6 @@ typedef struct rounding {
   void *rows;
 } rounding;
 
-static int32_t sum_of(const int8_t *values) {
-  int32_t sum = 0;
-  for (int i = 0; i < HALF_GROUP; i++) sum += values[i];
-  return sum;
-}
-
 static void round_row(const lb__stored_row *r, const float *x, int64_t I) {
   const lb__int8_kernels *k = lb__int8_selected();
   memset(r->scales[0], 0, (size_t)((char *)r->values - (char *)r->scales[0])); /* pads all four */
@@ -65,7 +59,8 @@ static void round_row(const lb__stored_row *r, const float *x, int64_t I) {
     int8_t *values = r->values + g * LB__STORED_GROUP;
     float scale;
     k->quantize(values, &scale, x + g * LB__STORED_GROUP, LB__STORED_GROUP);
-    float first = (float)sum_of(values), second = (float)sum_of(values + HALF_GROUP);
+    float first = (float)lb__int8_sum(values, HALF_GROUP);
+    float second = (float)lb__int8_sum(values + HALF_GROUP, HALF_GROUP);
     r->scales[1][g] = r->scales[0][2 * g] = r->scales[0][2 * g + 1] = scale;
     r->offsets[0][2 * g] = scale * first;
     r->offsets[0][2 * g + 1] = scale * second;

@@ -83,6 +83,12 @@ static inline int64_t lb__int8_row_bytes(const lb__int8_cut *c) { /* n_groups * 
   return c->n_groups * c->quads * LB__INT8_DEPTH;
 }
 
+static inline int32_t lb__int8_sum(const int8_t *values, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += values[i];
+  return sum;
+}
+
 /* A row of floats, of bytes, of step sizes: what rounding one row wants. */
 typedef struct lb__int8_scratch {
   float *x, *scales;
