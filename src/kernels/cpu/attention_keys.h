@@ -59,4 +59,12 @@ static inline int64_t lb__key_row(const lb__document *d, int64_t j) {
   return (int64_t)d->pages[j / d->page_size] * d->page_size + j % d->page_size;
 }
 
+/* Whether keys j .. j + n - 1 lie in rows that follow each other. */
+static inline bool lb__keys_adjoin(const lb__document *d, int64_t j, int64_t n) {
+  if (d->pages == NULL) return true;
+  for (int64_t page = j / d->page_size; page < (j + n - 1) / d->page_size; page++)
+    if (d->pages[page + 1] != d->pages[page] + 1) return false;
+  return true;
+}
+
 #endif

@@ -163,6 +163,26 @@ LB__INLINE void i_product(veci *high, veci *low, veci a, uint32_t m) {
   *low = _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
 }
 
+/* Of each group of four lanes: the lower or upper two numbers of a and b in turn; the same for
+ * pairs of numbers. */
+#define V_LOW(a, b)  _mm512_unpacklo_ps(a, b)
+#define V_HIGH(a, b) _mm512_unpackhi_ps(a, b)
+#define V_LOW_PAIRS(a, b)                                                                          \
+  _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
+#define V_HIGH_PAIRS(a, b)                                                                         \
+  _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)))
+/* Column 4 l + c of four times four rows: group l of each x[4 g + c]. */
+LB__INLINE void gather_groups(vec out[16], const vec x[16], int c) {
+  vec a = _mm512_shuffle_f32x4(x[c], x[4 + c], 0x88),
+      b = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0x88);
+  out[c] = _mm512_shuffle_f32x4(a, b, 0x88);
+  out[8 + c] = _mm512_shuffle_f32x4(a, b, 0xDD);
+  a = _mm512_shuffle_f32x4(x[c], x[4 + c], 0xDD),
+  b = _mm512_shuffle_f32x4(x[8 + c], x[12 + c], 0xDD);
+  out[4 + c] = _mm512_shuffle_f32x4(a, b, 0x88);
+  out[12 + c] = _mm512_shuffle_f32x4(a, b, 0xDD);
+}
+
 #else
 
 #define LB__ISA(name) name##_avx2
@@ -293,6 +313,16 @@ LB__INLINE void i_product(veci *high, veci *low, veci a, uint32_t m) {
   *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
   *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
 }
+#define V_LOW(a, b)   _mm256_unpacklo_ps(a, b)
+#define V_HIGH(a, b)  _mm256_unpackhi_ps(a, b)
+#define V_LOW_PAIRS(a, b)                                                                          \
+  _mm256_castpd_ps(_mm256_unpacklo_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
+#define V_HIGH_PAIRS(a, b)                                                                         \
+  _mm256_castpd_ps(_mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)))
+LB__INLINE void gather_groups(vec out[8], const vec x[8], int c) {
+  out[c] = _mm256_permute2f128_ps(x[c], x[4 + c], 0x20);
+  out[4 + c] = _mm256_permute2f128_ps(x[c], x[4 + c], 0x31);
+}
 LB__INLINE __m256 fold_sum(vec x) {
   return x;
 }
@@ -312,6 +342,21 @@ LB__INLINE vec v_scale(vec x, vec n) {
 #endif
 
 /* ---- across lanes ---- */
+
+/* Lane k of x[i] and lane i of x[k] change places. */
+LB__INLINE void v_transpose(vec x[LANES]) {
+  vec pairs[LANES], fours[LANES];
+  for (int i = 0; i < LANES; i += 2) { /* two rows in turn */
+    pairs[i] = V_LOW(x[i], x[i + 1]);
+    pairs[i + 1] = V_HIGH(x[i], x[i + 1]);
+  }
+  for (int i = 0; i < LANES; i += 4) /* column 4 l + c of four rows, in group l of fours[i + c] */
+    for (int h = 0; h < 2; h++) {
+      fours[i + 2 * h] = V_LOW_PAIRS(pairs[i + h], pairs[i + 2 + h]);
+      fours[i + 2 * h + 1] = V_HIGH_PAIRS(pairs[i + h], pairs[i + 2 + h]);
+    }
+  for (int c = 0; c < 4; c++) gather_groups(x, fours, c);
+}
 
 LB__INLINE float v_sum(vec x) {
   __m256 a = fold_sum(x);
