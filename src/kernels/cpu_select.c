@@ -25,18 +25,29 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-/* Bit `bit` of register eax (0) or ecx (2) of a CPUID leaf: for the names that clang 14 lacks. */
+/* Bit `bit` of register eax (0), ecx (2) or edx (3) of a CPUID leaf: for the names that clang 14
+ * lacks. */
 static bool cpuid_bit(unsigned leaf, unsigned subleaf, int reg, int bit) {
   unsigned regs[4] = {0};
   return __get_cpuid_count(leaf, subleaf, &regs[0], &regs[1], &regs[2], &regs[3]) != 0 &&
          (regs[reg] >> bit & 1) != 0;
 }
+/* Linux saves the state of tiles only for programs that ask (its
+ * Documentation/arch/x86/xstate.rst). */
+static bool may_use_tiles(void) {
+  enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
 #define CPU_HAS(name)                           (__builtin_cpu_supports(name) != 0)
 #define CPUID_BIT(leaf, subleaf, register, bit) cpuid_bit(leaf, subleaf, register, bit)
+#define MAY_USE_TILES                           may_use_tiles()
 #else
 #define CPU_HAS(name)                           false
 #define CPUID_BIT(leaf, subleaf, register, bit) false
+#define MAY_USE_TILES                           false
 #endif
 
 /* name, how to find out, what it is good for */
@@ -49,7 +60,8 @@ static bool cpuid_bit(unsigned leaf, unsigned subleaf, int reg, int bit) {
   X(avx512vl, CPU_HAS("avx512vl"), "AVX-512 on shorter vectors")                                   \
   X(avx512dq, CPU_HAS("avx512dq"), "AVX-512 on 64-bit integers")                                   \
   X(avx512vnni, CPU_HAS("avx512vnni"), "8-bit dot products")                                       \
-  X(avx512bf16, CPUID_BIT(7, 1, 0, 5), "bfloat16 dot products")
+  X(avx512bf16, CPUID_BIT(7, 1, 0, 5), "bfloat16 dot products")                                    \
+  X(amx_int8, CPUID_BIT(7, 0, 3, 25) && MAY_USE_TILES, "products of tiles of 8-bit integers")
 
 enum {
 #define X(name, probe, text) HAS_##name,
@@ -90,6 +102,9 @@ static bool has_avx512(void) {
   return has_avx2() && has(HAS_avx512f) && has(HAS_avx512bw) && has(HAS_avx512vl) &&
          has(HAS_avx512dq);
 }
+static bool has_vnni(void) {
+  return has_avx512() && has(HAS_avx512vnni);
+}
 /* Elsewhere oneDNN emulates bfloat16. */
 static bool has_bf16(void) {
   return has_avx512() && has(HAS_avx512bf16);
@@ -97,7 +112,7 @@ static bool has_bf16(void) {
 
 /* ---- the sets ---- */
 
-enum { REFERENCE, PORTABLE, ONEDNN, AVX2, AVX512, N_SETS };
+enum { REFERENCE, PORTABLE, ONEDNN, AVX2, AVX512, AMX, N_SETS };
 
 static const lb__kernel_set sets_[N_SETS] = {
     [REFERENCE] = {"reference", "plain loops in double, the definition of every op", true},
@@ -105,6 +120,7 @@ static const lb__kernel_set sets_[N_SETS] = {
     [ONEDNN] = {"onednn", "matrix products by oneDNN", true},
     [AVX2] = {"avx2", "256-bit vectors with FMA and F16C", false},
     [AVX512] = {"avx512", "512-bit vectors", false},
+    [AMX] = {"amx", "tiles of 8-bit integers", false},
 };
 
 static lb__kernel_set sets[N_SETS];
@@ -114,6 +130,7 @@ static void find_sets(void) {
   memcpy(sets, sets_, sizeof sets);
   sets[AVX2].runs_here = has_avx2();
   sets[AVX512].runs_here = has_avx512();
+  sets[AMX].runs_here = has_vnni() && has(HAS_amx_int8);
 }
 
 const lb__kernel_set *lb__kernel_sets(size_t *n) {
@@ -141,7 +158,7 @@ static lb_status parse_list(unsigned *allowed, const char *list, lb_error *err) 
     if (i < 0)
       return lb__fail(err, LB_E_ARG,
                       "LIMBECK_KERNELS: no kernel set '%.*s'; there are reference, portable, "
-                      "onednn, avx2, avx512 (a comma list)",
+                      "onednn, avx2, avx512, amx (a comma list)",
                       (int)(length < 40 ? length : 40), list);
     *allowed |= 1u << i;
     list += length + (list[length] == ',');
@@ -180,30 +197,34 @@ const lb__product_class *lb__kernel_classes(size_t *n) {
   return classes;
 }
 
-/* name, used for; N, I, O, type of the weight, how; name of a candidate, whether it runs, selection
- */
-#define CLASS(i, name, text, N, I, O, dtype, compute, a, a_runs, a_select, b, b_runs, b_select)    \
+/* name, used for; N, I, O, type of the weight, how; candidates */
+#define CLASS(i, name, text, N, I, O, dtype, compute, ...)                                         \
   classes[i] = (lb__product_class) {                                                               \
-    (name), (text), (N), (I), (O), LB_DTYPE_##dtype, LB__COMPUTE_##compute,                        \
-        {{(a), (a_runs), (a_select), 0.0}, {(b), (b_runs), (b_select), 0.0}}, -1                   \
+    (name), (text), (N), (I), (O), LB_DTYPE_##dtype, LB__COMPUTE_##compute, {__VA_ARGS__}, -1      \
   }
+#define KERNELS(name, runs, select)                                                                \
+  { (name), (runs), (select), 0.0 }
 
 static void find_candidates(unsigned use) {
   bool avx512 = use >> AVX512 & 1, avx2 = avx512 || (use >> AVX2 & 1); /* none without AVX2 */
-  bool vnni = avx512 && has(HAS_avx512vnni), onednn = use >> ONEDNN & 1;
-  CLASS(ONE_ROW, "one row, f32", "a token at a time", 1, 1024, 768, F32, F32, "avx512", avx512,
-        X86(lb__rows_select_avx512), "avx2", avx2, X86(lb__rows_select_avx2));
-  CLASS(MANY_ROWS, "many rows, f32", "prompts and training", 192, 768, 768, F32, F32, "onednn",
-        onednn, select_onednn, "own", true, select_own_products);
+  bool vnni = avx512 && has_vnni(), onednn = use >> ONEDNN & 1;
+  CLASS(ONE_ROW, "one row, f32", "a token at a time", 1, 1024, 768, F32, F32,
+        KERNELS("avx512", avx512, X86(lb__rows_select_avx512)),
+        KERNELS("avx2", avx2, X86(lb__rows_select_avx2)));
+  CLASS(MANY_ROWS, "many rows, f32", "prompts and training", 192, 768, 768, F32, F32,
+        KERNELS("onednn", onednn, select_onednn), KERNELS("own", true, select_own_products));
   CLASS(MANY_ROWS_BF16, "many rows, bf16", "the same with bfloat16 products", 192, 768, 768, BF16,
-        BF16, "onednn", onednn && has_bf16(), select_onednn_bf16, "as f32", true, select_no_bf16);
+        BF16, KERNELS("onednn", onednn && has_bf16(), select_onednn_bf16),
+        KERNELS("as f32", true, select_no_bf16));
   CLASS(STORED_ROW, "one row, blocks", "a token at a time, integers of Q4_0 blocks", 1, 1024, 768,
-        Q4_0, STORED, "avx512vnni", vnni, X86(lb__stored_select_avx2vnni), "avx2", avx2,
-        X86(lb__stored_select_avx2));
+        Q4_0, STORED, KERNELS("avx512vnni", vnni, X86(lb__stored_select_avx2vnni)),
+        KERNELS("avx2", avx2, X86(lb__stored_select_avx2)));
   CLASS(MANY_ROWS_INT8, "many rows, int8", "prompts and teachers, rotated integers", 192, 768, 768,
-        F32, INT8, "avx512vnni", vnni, X86(lb__int8_select_avx512vnni), "avx2", avx2,
-        X86(lb__int8_select_avx2));
+        F32, INT8, KERNELS("amx", use >> AMX & 1, X86(lb__int8_select_avx512amx)),
+        KERNELS("avx512vnni", vnni, X86(lb__int8_select_avx512vnni)),
+        KERNELS("avx2", avx2, X86(lb__int8_select_avx2)));
 }
+#undef KERNELS
 #undef CLASS
 
 static const char *chosen_name(int i) {

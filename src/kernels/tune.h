@@ -9,7 +9,7 @@
 
 #include "ops/kernel_table.h"
 
-enum { LB__TUNE_CANDIDATES = 2 };
+enum { LB__TUNE_CANDIDATES = 3 };
 #define LB__TUNE_MARGIN 1.25
 
 typedef struct lb__candidate {

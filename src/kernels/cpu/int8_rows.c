@@ -13,6 +13,12 @@ void lb__int8_select(const lb__int8_kernels *selected) {
 const lb__int8_kernels *lb__int8_selected(void) {
   return kernels;
 }
+const lb__int8_kernels *lb__int8_kernels_for(int64_t N, const lb__int8_cut *c) {
+  const lb__int8_kernels *k = kernels;
+  while (k->otherwise != NULL && (N < k->least_rows || c->quads * LB__INT8_DEPTH % k->depth != 0))
+    k = k->otherwise;
+  return k;
+}
 
 /* Small groups round more finely, but each costs a scaling of the sums (docs/decisions/0007). */
 lb__int8_cut lb__int8_cut_of(int64_t I) {
@@ -65,8 +71,11 @@ size_t lb__int8_rows_bytes(int64_t N, const lb__int8_cut *c) {
 lb__int8_rows lb__int8_rows_at(void *memory, int64_t N, const lb__int8_cut *c) {
   char *scales = (char *)memory + values_bytes(N, c);
   char *sums = scales + floats_bytes(N * c->n_groups);
-  return (lb__int8_rows){
-      .N = N, .values = memory, .scales = (float *)(void *)scales, .sums = (int32_t *)(void *)sums};
+  return (lb__int8_rows){.kernels = lb__int8_kernels_for(N, c),
+                         .N = N,
+                         .values = memory,
+                         .scales = (float *)(void *)scales,
+                         .sums = (int32_t *)(void *)sums};
 }
 
 typedef struct rounding {
@@ -76,18 +85,26 @@ typedef struct rounding {
   char *scratch;
 } rounding;
 
+/* The bytes of a row, `depth` at a time; which is constant where that matters. */
+static inline void spread(int8_t *to, const int8_t *bytes, int64_t n, int64_t R, int64_t depth) {
+  for (int64_t d = 0; d < n; d += depth) memcpy(to + d * R, bytes + d, (size_t)depth);
+}
+
 /* Row n of the activations into its block. */
 static void place_row(const rounding *j, int64_t n, const lb__int8_scratch *s) {
-  int64_t first = n / LB__INT8_ROWS * LB__INT8_ROWS, r = n - first;
+  int64_t rows = j->rows.kernels->rows, first = n / rows * rows, r = n - first;
   int64_t R = lb__int8_block_rows(&j->rows, first), quads = j->cut.quads;
-  int8_t *values = j->rows.values + first * lb__int8_row_bytes(&j->cut) + r * LB__INT8_DEPTH;
+  int8_t *values = j->rows.values + first * lb__int8_row_bytes(&j->cut);
   for (int64_t g = 0; g < j->cut.n_groups; g++) {
     int64_t at = first * j->cut.n_groups + g * R + r, n_bytes = quads * LB__INT8_DEPTH;
     j->rows.sums[at] = -LB__INT8_ZERO * lb__int8_sum(s->bytes + g * n_bytes, n_bytes);
     j->rows.scales[at] = s->scales[g];
   }
-  for (int64_t q = 0; q < j->cut.n_groups * quads; q++)
-    memcpy(values + q * R * LB__INT8_DEPTH, s->bytes + q * LB__INT8_DEPTH, LB__INT8_DEPTH);
+  int64_t bytes = lb__int8_row_bytes(&j->cut);
+  if (j->rows.kernels->depth == LB__INT8_DEPTH)
+    spread(values + r * LB__INT8_DEPTH, s->bytes, bytes, R, LB__INT8_DEPTH);
+  else
+    spread(values + r * j->rows.kernels->depth, s->bytes, bytes, R, j->rows.kernels->depth);
 }
 
 static void round_some(void *ctx, int64_t begin, int64_t end) {

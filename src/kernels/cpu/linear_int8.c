@@ -19,10 +19,11 @@ typedef struct job {
  * panels go by, a panel in the first-level one. Panels that are packed on the way meet all rows at
  * once. */
 static void cut_tasks(job *j) {
-  enum { ROWS_BYTES = 512 * 1024, ROWS_STEP = 4 * LB__INT8_ROWS, TASK_BYTES = 128 * 1024 };
+  enum { ROWS_BYTES = 512 * 1024, TASK_BYTES = 128 * 1024 };
   int64_t bytes = lb__int8_row_bytes(&j->cut);
-  j->row_step = ROWS_BYTES / bytes / ROWS_STEP * ROWS_STEP;
-  if (j->row_step < ROWS_STEP) j->row_step = ROWS_STEP;
+  int64_t step = 4 * lb__int8_kernels_for(j->x.N, &j->cut)->rows;
+  j->row_step = ROWS_BYTES / bytes / step * step;
+  if (j->row_step < step) j->row_step = step;
   if (j->w == NULL) j->row_step = j->x.N;
   j->n_row_parts = pieces(j->x.N, j->row_step);
   j->panel_step = TASK_BYTES / (bytes * LB__INT8_PANEL) / 4 * 4;
@@ -78,7 +79,7 @@ static void run_task(const job *j, int64_t row, int64_t panel) {
     p.out += panel * LB__INT8_PANEL;
     if (p.bias != NULL) p.bias += panel * LB__INT8_PANEL;
   }
-  lb__int8_selected()->product(&p);
+  j->x.kernels->product(&p);
 }
 
 static void run_tasks(void *ctx, int64_t begin, int64_t end) {

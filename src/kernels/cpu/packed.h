@@ -13,11 +13,11 @@
 #include "ops/kernel_table.h"
 
 enum {
-  LB__INT8_VERSION = 1,          /* raise it when other numbers come out: auto then measures anew */
-  LB__INT8_PANEL = 16,           /* outputs that lie together */
-  LB__INT8_DEPTH = 4,            /* inputs of one output that lie together: one 8-bit dot product */
-  LB__INT8_ROWS = 12,            /* rows of activations that lie together */
-  LB__INT8_ZERO = 128,           /* weights are stored as unsigned: value + 128 */
+  LB__INT8_VERSION = 1, /* raise it when other numbers come out: auto then measures anew */
+  LB__INT8_PANEL = 16,  /* outputs that lie together */
+  LB__INT8_DEPTH = 4,   /* inputs of one output that lie together: one 8-bit dot product */
+  LB__INT8_ROWS = 12,   /* rows of activations that lie together, unless kernels say else */
+  LB__INT8_ZERO = 128,  /* weights are stored as unsigned: value + 128 */
   LB__INT8_MOST_INPUTS = 1 << 16 /* one group of more could overflow its sum */
 };
 
@@ -38,19 +38,16 @@ typedef struct lb__int8_weight {
   uint8_t *values;   /* value + 128; padded inputs and outputs are value 0 */
 } lb__int8_weight;
 
-/* Rows of activations, in blocks of LB__INT8_ROWS, the last one shorter. In a block of R rows, row
- * r, group g, quad q begins at ((g * quads + q) * R + r) * 4 of the block's bytes; its step size
- * and sum at g * R + r. */
+/* Rows of activations, in blocks of kernels->rows, the last one shorter. Of each row `depth` bytes
+ * lie together: in a block of R rows, bytes d .. d + depth - 1 of row r begin at d * R + r * depth;
+ * the step size and the sum of group g lie at g * R + r. */
 typedef struct lb__int8_rows {
+  const struct lb__int8_kernels *kernels; /* that multiply them */
   int64_t N;
   int8_t *values; /* -127 .. 127; padded inputs are 0 */
   float *scales;  /* step sizes; NaN where the group had a number that is not finite */
   int32_t *sums;  /* -128 times the sum of the group: makes up for LB__INT8_ZERO */
 } lb__int8_rows;
-
-static inline int64_t lb__int8_block_rows(const lb__int8_rows *x, int64_t first) {
-  return x->N - first < LB__INT8_ROWS ? x->N - first : LB__INT8_ROWS;
-}
 
 /* A part of a product: rows of activations times panels of the weight, scaled, plus bias, into the
  * first O columns of out [N,ldo]. */
@@ -71,10 +68,20 @@ typedef struct lb__int8_kernels {
   /* n values and their step size */
   void (*quantize)(int8_t *values, float *scale, const float *x, int64_t n);
   void (*product)(const lb__int8_part *part);
+  int64_t rows, depth; /* how activations lie */
+  /* For fewer rows than this, and groups that are no multiple of `depth`: others. */
+  int64_t least_rows;
+  const struct lb__int8_kernels *otherwise;
 } lb__int8_kernels;
-extern const lb__int8_kernels lb__int8_reference;
+extern const lb__int8_kernels lb__int8_reference, lb__int8_avx512vnni;
 void lb__int8_select(const lb__int8_kernels *kernels); /* called by cpu_select.c */
 const lb__int8_kernels *lb__int8_selected(void);
+/* Those that multiply N rows. */
+const lb__int8_kernels *lb__int8_kernels_for(int64_t N, const lb__int8_cut *c);
+
+static inline int64_t lb__int8_block_rows(const lb__int8_rows *x, int64_t first) {
+  return x->N - first < x->kernels->rows ? x->N - first : x->kernels->rows;
+}
 
 /* ---- int8_rows.c ---- */
 

@@ -63,5 +63,9 @@ static void product(const lb__int8_part *p) {
     }
 }
 
-const lb__int8_kernels lb__int8_reference = {
-    .name = "reference", .rotate = rotate, .quantize = quantize, .product = product};
+const lb__int8_kernels lb__int8_reference = {.name = "reference",
+                                             .rotate = rotate,
+                                             .quantize = quantize,
+                                             .product = product,
+                                             .rows = LB__INT8_ROWS,
+                                             .depth = LB__INT8_DEPTH};

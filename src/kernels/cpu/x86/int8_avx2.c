@@ -37,8 +37,12 @@ static void product(const lb__int8_part *p) {
     }
 }
 
-static const lb__int8_kernels int8_kernels = {
-    .name = "avx2", .rotate = rotate, .quantize = quantize, .product = product};
+static const lb__int8_kernels int8_kernels = {.name = "avx2",
+                                              .rotate = rotate,
+                                              .quantize = quantize,
+                                              .product = product,
+                                              .rows = LB__INT8_ROWS,
+                                              .depth = LB__INT8_DEPTH};
 
 void lb__int8_select_avx2(void) {
   lb__int8_select(&int8_kernels);

@@ -84,9 +84,13 @@ static void product(const lb__int8_part *p) {
   }
 }
 
-static const lb__int8_kernels int8_kernels = {
-    .name = "avx512vnni", .rotate = rotate, .quantize = quantize, .product = product};
+const lb__int8_kernels lb__int8_avx512vnni = {.name = "avx512vnni",
+                                              .rotate = rotate,
+                                              .quantize = quantize,
+                                              .product = product,
+                                              .rows = LB__INT8_ROWS,
+                                              .depth = LB__INT8_DEPTH};
 
 void lb__int8_select_avx512vnni(void) {
-  lb__int8_select(&int8_kernels);
+  lb__int8_select(&lb__int8_avx512vnni);
 }

@@ -11,6 +11,7 @@ void lb__rows_select_avx512(void);
 /* Products of integers. */
 void lb__int8_select_avx2(void);
 void lb__int8_select_avx512vnni(void);
+void lb__int8_select_avx512amx(void);
 void lb__stored_select_avx2(void);
 void lb__stored_select_avx2vnni(void);
 
