@@ -76,8 +76,8 @@ static const struct {
     {1, 64, 16, LB_DTYPE_F32},     {2, 576, 70, LB_DTYPE_Q4_1},  {6, 128, 64, LB_DTYPE_BF16},
     {7, 192, 65, LB_DTYPE_F16},    {12, 640, 33, LB_DTYPE_Q8_0}, {13, 36, 5, LB_DTYPE_F32},
     {25, 256, 40, LB_DTYPE_Q4_K},  {5, 7, 3, LB_DTYPE_F32},      {3, 1, 1, LB_DTYPE_F32},
-    {700, 1024, 48, LB_DTYPE_F32}, {4, 100, 130, LB_DTYPE_F32}, {64, 192, 17, LB_DTYPE_F32},
-    {65, 256, 48, LB_DTYPE_Q4_1},  {80, 576, 70, LB_DTYPE_F32}, {81, 128, 16, LB_DTYPE_BF16},
+    {700, 1024, 48, LB_DTYPE_F32}, {4, 100, 130, LB_DTYPE_F32},  {64, 192, 17, LB_DTYPE_F32},
+    {65, 256, 48, LB_DTYPE_Q4_1},  {80, 576, 70, LB_DTYPE_F32},  {81, 128, 16, LB_DTYPE_BF16},
     {127, 640, 33, LB_DTYPE_F32},  {128, 100, 40, LB_DTYPE_F32}};
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
