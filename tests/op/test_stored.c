@@ -91,9 +91,11 @@ static int64_t inputs_of(lb_dtype dtype, int which) {
 static void test_all_kernels_agree(void **state) {
   (void)state;
   static const char *const sets[] = {"portable", "avx2", "avx512", "onednn,avx512"};
+  static const int64_t rows[] = {1, 2, 3, 4, 5, 8, 9, 16, 17, 40, 96};
   for (int t = 0; t < N_TYPES; t++)
     for (int which = 0; which < 3; which++)
-      for (int64_t N = 1; N <= 9; N++) {
+      for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int64_t N = rows[i];
         product p;
         product_init(&p, N, inputs_of(types[t], which), types[t]);
         multiply(&p, "reference", 1, false);
@@ -101,7 +103,7 @@ static void test_all_kernels_agree(void **state) {
         for (size_t k = 0; k < sizeof sets / sizeof *sets; k++) {
           multiply(&p, sets[k], 2, false); /* a set that this CPU lacks is left out */
           double error = error_of(&p, wanted);
-          if (!(error < 2e-6))
+          if (!(error < 4e-6)) /* of sums in float32 */
             fail_msg("%s, %s, %lld rows: error %g", sets[k], lb_dtype_name(types[t]), (long long)N,
                      error);
         }
@@ -131,7 +133,7 @@ static void test_near_the_exact_product(void **state) {
 
 static void test_threads_and_preparing_do_not_matter(void **state) {
   (void)state;
-  static const int64_t rows[] = {1, 4, 6, 17, MANY};
+  static const int64_t rows[] = {1, 4, 6, 17, 96, MANY};
   for (int t = 0; t < N_TYPES; t++)
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
       product p;

@@ -12,16 +12,13 @@ typedef enum kind {
   BLOCKS  /* a stored weight, used where it lies: few rows */
 } kind;
 
-/* Up to this many rows it does not pay to pack (measured: src/kernels/README.md). */
-enum { MOST_BLOCKS = 96 };
-
 static kind kind_of(const lb__linear_args *a) {
   const lb_tensor *w = a->weight;
   if (a->x->dtype != LB_DTYPE_F32 || w->shape[0] == 0 || w->shape[1] == 0 || a->x->shape[0] == 0)
     return OTHER;
   if (a->compute == LB__COMPUTE_INT8) return w->packed != NULL ? PACKED : OTHER;
   if (a->compute != LB__COMPUTE_STORED || !lb__stored_has(w->dtype)) return OTHER;
-  bool few = a->x->shape[0] <= MOST_BLOCKS || w->shape[1] > LB__INT8_MOST_INPUTS;
+  bool few = a->x->shape[0] <= LB__STORED_MOST_ROWS || w->shape[1] > LB__INT8_MOST_INPUTS;
   return few ? BLOCKS : PANELS;
 }
 
