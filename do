@@ -240,11 +240,12 @@ do_soak() {
   LIMBECK_FAULT_STEPS=all do_test cli/test_faults
 }
 
-#: valgrind - generate, score, convert and tokenize of a tiny model under memcheck
+#: valgrind - verbs on a tiny model under memcheck; twice the text, counted in instructions
 do_valgrind() {
   need valgrind
   do_build release
   tools/valgrind.sh build/limbeck
+  do_test cli/test_growth
 }
 
 #: install [PREFIX] - build, then install into PREFIX (default /usr/local)
