@@ -1,5 +1,5 @@
 """J3: Limbeck beside llama.cpp on the same files and cores.
-python peers.py LIMBECK OUT.csv MODEL.gguf...        BENCH_PRECISION=auto BENCH_ROUNDS=5
+python peers.py LIMBECK OUT.csv MODEL.gguf...        BENCH_PRECISION=auto BENCH_ROUNDS=5 BENCH_TYPES="f32 bf16 q8_0 q4_0"
 
 Rounds alternate between the two; the ratio is of medians. Measured, two threads each: a prompt of 512
 tokens; 64 tokens one after the other; 16 sequences of 64 tokens together; peak memory of a process that
@@ -7,7 +7,7 @@ did each (of the peer, what it added to a Python that had imported it). llama.cp
 llama-cpp-python, as its wheel was built. Where its repacked kernels crash (seen with 0.3.36 on Xeons with
 AMX) it runs without them, and the CSV says so.
 
-From each file that does not hold them yet, F32, BF16, Q8_0 and Q4_0 copies are made with `limbeck convert`
+From each file that does not hold them yet, copies in BENCH_TYPES are made with `limbeck convert`
 beside OUT.csv, so that the fastest type of the peer is known: the last lines."""
 import csv
 import json
@@ -21,7 +21,7 @@ import time
 THREADS, PROMPT, NEW, BATCH = 2, 512, 64, 16
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 PRECISION = os.environ.get("BENCH_PRECISION", "auto")
-TYPES = ("f32", "bf16", "q8_0", "q4_0")
+TYPES = os.environ.get("BENCH_TYPES", "f32 bf16 q8_0 q4_0").split()
 
 
 def limbeck(binary, what, model):

@@ -54,8 +54,9 @@ struct lb_recipe {
                                    default: the last */
     lb__int_list teacher_layers; /* their partners, as many; default: the same depth, rounded */
     int64_t relation_heads;      /* 0: chosen: the largest number that divides both widths, <= 48 */
-    int teacher_precision;       /* lb_precision: auto, f32, bf16 */
-    int dropout;                 /* 0: off, 1: config (the student's own) */
+    int teacher_precision;       /* lb_precision */
+    double teacher_precision_max_kl;
+    int dropout; /* 0: off, 1: config (the student's own) */
   } distill;
   struct {
     double num_train_epochs, learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon,

@@ -43,15 +43,20 @@ static void add_model(lb__buf *b, const char *role, const lb_model *m) {
                  (long long)i->n_layers, (long long)i->hidden_size, (long long)i->vocab_size);
 }
 
+static const char *precision_of(const lb_model *m) {
+  return lb_precision_name(lb_model_get_info(m)->precision);
+}
+
 char *lb__run_identity(const lb__setup *s) {
   lb__buf b;
   lb__buf_init(&b, TEXT_MAX);
   add_model(&b, "student", s->student);
+  lb__buf_printf(&b, "student's products=%s\n", precision_of(s->student));
   if (s->teacher != NULL) {
     const lb_model *teacher = lb__teacher_model(s->teacher);
     add_model(&b, "teacher", teacher);
-    lb__buf_printf(&b, "teacher's weights=%016llx\n",
-                   (unsigned long long)lb__model_fingerprint(teacher));
+    lb__buf_printf(&b, "teacher's weights=%016llx\nteacher's products=%s\n",
+                   (unsigned long long)lb__model_fingerprint(teacher), precision_of(teacher));
   }
   lb__buf_printf(&b, "data=%016llx\nvocabulary=%lld\n",
                  (unsigned long long)lb__corpus_get_facts(s->corpus)->hash, (long long)s->vocab);

@@ -1,5 +1,6 @@
 /* setup.c - see setup.h. */
 #include "setup.h"
+#include "teacher_precision.h"
 
 #include "base/fail.h"
 #include "base/log.h"
@@ -179,6 +180,15 @@ static lb_status open_loader(lb__setup *s, lb_error *err) {
   return lb__loader_new(&s->loader, s->corpus, &o, err);
 }
 
+int64_t lb__setup_run_tokens(const lb__setup *s) {
+  const lb_recipe *r = s->recipe;
+  double tokens = (double)lb__corpus_get_facts(s->corpus)->n_tokens;
+  double epochs = r->train.num_train_epochs;
+  if (r->train.max_steps > 0)
+    epochs = (double)r->train.max_steps / (double)lb__loader_steps_per_epoch(s->loader);
+  return (int64_t)(tokens * epochs);
+}
+
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
                          const lb__setup_options *how, lb_error *err) {
   *s = (lb__setup){.recipe = recipe, .options = options != NULL ? options : &no_options};
@@ -187,5 +197,10 @@ lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_optio
   if (st == LB_OK) st = open_template(s, err);
   if (st == LB_OK) st = open_corpora(s, how, err);
   if (st == LB_OK) st = open_loader(s, err);
+  if (st == LB_OK && s->teacher != NULL && how->real == LB_DTYPE_F32 && !how->only_look &&
+      recipe->distill.teacher_precision == LB_PRECISION_AUTO) {
+    lb__setup_phase(s, "choosing the teacher's precision", 0, 0);
+    st = lb__teacher_choose_precision(s, &lb__teacher_least_default, err);
+  }
   return st;
 }

@@ -39,6 +39,13 @@ lb_model *lb__teacher_model(const lb__teacher *t) {
   return t->model;
 }
 
+void lb__teacher_set_model(lb__teacher *t, lb_model *model) {
+  lb__stream_deinit(&t->stream);
+  if (model != t->model) lb_model_free(t->model);
+  t->model = model;
+  lb__model_stream_init(&t->stream, model);
+}
+
 lb__stream *lb__teacher_stream(lb__teacher *t) {
   return &t->stream;
 }

@@ -16,6 +16,9 @@ lb_status lb__teacher_open(lb__teacher **out, const char *path, lb_precision pre
                            lb_dtype real, lb_error *err);
 void lb__teacher_free(lb__teacher *t); /* accepts NULL and half-built */
 lb_model *lb__teacher_model(const lb__teacher *t);
+/* The same weights, open in another precision, take the place of the teacher's. @owns model: now
+ * the teacher's */
+void lb__teacher_set_model(lb__teacher *t, lb_model *model);
 lb__stream *lb__teacher_stream(lb__teacher *t); /* for gathering rows of what it said */
 
 /* *head: final hidden states of all N tokens and the head. `taps` (may be NULL) is filled as in

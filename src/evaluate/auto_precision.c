@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "model/forward.h"
 #include "model/trainable.h"
 #include "ops/kernel_table.h"
 

@@ -4,10 +4,6 @@
 
 #include <limbeck/score.h>
 
-/* Models of fewer parameters are F32 without a measurement: every precision is fast there, so the
- * exact one is right. */
-#define LB__AUTO_LEAST_PARAMETERS 8000000
-
 /* lb_model_open with AUTO. */
 lb_status lb__model_open_auto(lb_model **out, const char *path, double max_kl,
                               int64_t least_parameters, lb_error *err);

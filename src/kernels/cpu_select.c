@@ -231,6 +231,10 @@ static const char *chosen_name(int i) {
   return classes[i].chosen >= 0 ? classes[i].candidates[classes[i].chosen].name : "portable";
 }
 
+static double chosen_rate(int i) {
+  return classes[i].chosen >= 0 ? classes[i].candidates[classes[i].chosen].gflops : 0.0;
+}
+
 /* "avx512 + onednn + bf16": what the bits of a product depend on. */
 static const char *linear_name(void) {
   static char name[64];
@@ -261,6 +265,9 @@ static void fill_linear(lb__kernel_table *table, unsigned use, bool may_measure)
   reset_products();
   lb__tune(classes, N_CLASSES, may_measure);
   table->bf16_products = strcmp(chosen_name(MANY_ROWS_BF16), "onednn") == 0;
+  table->product_rates[LB__COMPUTE_F32] = chosen_rate(MANY_ROWS);
+  table->product_rates[LB__COMPUTE_INT8] = chosen_rate(MANY_ROWS_INT8);
+  if (table->bf16_products) table->product_rates[LB__COMPUTE_BF16] = chosen_rate(MANY_ROWS_BF16);
   if (use >> ONEDNN & 1) {
     lb__linear_bwd_select_gemm(lb__onednn_gemm_add);
     table->linear_bwd = lb__tuned_linear_bwd;

@@ -17,7 +17,13 @@ lb_status lb__model_open(lb_model **out, const char *path, lb_precision precisio
  * LB_E_ARG (AUTO), LB_E_NOMEM */
 lb_status lb__model_set_precision(lb_model *model, lb_precision precision, lb_error *err);
 lb__compute lb__model_compute(lb_precision precision); /* AUTO: F32 */
-void lb__model_set_kl(lb_model *model, double kl);     /* what was measured of its precision */
+/* Models of fewer parameters are F32 unless somebody asks: every precision is fast there, so the
+ * exact one is right. */
+#define LB__AUTO_LEAST_PARAMETERS 8000000
+/* Whether many rows times weights were measured to be faster in this precision than in F32, by more
+ * than a noisy machine feigns. */
+bool lb__precision_is_faster(lb_precision precision);
+void lb__model_set_kl(lb_model *model, double kl); /* what was measured of its precision */
 /* Whether products in this precision differ from float32's: BF16 needs a CPU that has them, STORED
  * weights in blocks. What INT8 refuses is known when weights are packed. */
 bool lb__model_knows_precision(const lb_model *model, lb_precision precision);

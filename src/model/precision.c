@@ -97,6 +97,12 @@ static bool is_in_blocks(const lb_model *m) {
 
 /* ---- the precision of a model ---- */
 
+bool lb__precision_is_faster(lb_precision precision) {
+  const double *rates = lb__kernels()->product_rates, margin = 1.25;
+  return rates[lb__model_compute(precision)] > margin * rates[LB__COMPUTE_F32] &&
+         rates[LB__COMPUTE_F32] > 0.0;
+}
+
 bool lb__model_knows_precision(const lb_model *m, lb_precision precision) {
   if (precision == LB_PRECISION_BF16) return lb__kernels()->bf16_products;
   return precision != LB_PRECISION_STORED || is_in_blocks(m);

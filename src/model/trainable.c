@@ -205,6 +205,10 @@ lb_status lb__model_open_trainable(lb_model **out, const char *path,
                     "%s: %s products have no backward; a model is trained in f32 or bf16", path,
                     lb_precision_name(precision));
   lb_status st = lb__model_open(out, path, precision, err);
+  if (st == LB_OK && options->precision == LB_PRECISION_AUTO && options->real == LB_DTYPE_F32 &&
+      (*out)->info.n_parameters >= LB__AUTO_LEAST_PARAMETERS &&
+      lb__precision_is_faster(LB_PRECISION_BF16))
+    st = lb__model_set_precision(*out, LB_PRECISION_BF16, err);
   if (st == LB_OK) st = make_trainable(*out, options->real, err);
   if (st == LB_OK) return LB_OK;
   lb_model_free(*out);

@@ -25,8 +25,10 @@ typedef struct lb__kernel_table {
   lb_status (*pack_weight)(lb__packed **out, const lb_tensor *weight, lb__compute compute,
                            bool drop_pages);
   bool bf16_products; /* LB__COMPUTE_BF16 is computed by the CPU, not as F32 */
-  const char *int8;   /* name of the kernels of LB__COMPUTE_INT8 */
-  int int8_version;   /* of the numbers they make */
+  /* GFLOP/s of one thread and many rows; 0: not measured, or not computed in a way of its own */
+  double product_rates[LB__COMPUTE_COUNT];
+  const char *int8; /* name of the kernels of LB__COMPUTE_INT8 */
+  int int8_version; /* of the numbers they make */
   /* name of the chosen kernel of each op, e.g. "reference", "avx512", "onednn f32"; for doctor */
   const char *chosen[LB__OP_COUNT];
 } lb__kernel_table;

@@ -17,6 +17,7 @@ typedef enum lb__compute {
   LB__COMPUTE_STORED /* the integers of stored blocks, activations rounded to 8 bits; with many
                         tokens as INT8. Weights that are not in blocks: as F32 */
 } lb__compute;
+enum { LB__COMPUTE_COUNT = LB__COMPUTE_STORED + 1 };
 
 typedef struct lb__tape lb__tape;
 

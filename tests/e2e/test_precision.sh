@@ -25,4 +25,17 @@ echo "held-out loss: $f32 in f32, $bf16 in bf16"
 checks=$((checks + 1))
 awk -v a="$f32" -v b="$bf16" 'BEGIN { off = b / a - 1; exit !(a > 0 && off < 0.01 && off > -0.01) }' ||
   fail "held-out loss: $f32 in f32, $bf16 in bf16; want within 1 %"
+
+# a teacher of 8-bit integers: verify measures it, the student learns the same
+distil "$work/job.yaml" "$work/int8" precision=f32 teacher_precision=int8 eval_steps=40 dropout=off
+exits 0
+int8=$(held_out "$work/int8")
+checks=$((checks + 1))
+awk -v a="$f32" -v b="$int8" 'BEGIN { off = b / a - 1; exit !(a > 0 && b != a && off < 0.01 && off > -0.01) }' ||
+  fail "held-out loss: $f32 with a teacher in f32, $int8 in int8; want another one within 1 %"
+run verify "$work/job.yaml" teacher_precision=int8
+out_has "KL(f32 || int8)"
+run verify "$work/job.yaml" teacher_precision=int8 teacher_precision_max_kl=0
+exits 1
+out_has "want <= 0)"
 finish
