@@ -291,25 +291,13 @@ static lb_status parse_value(json_t **out, json_parser *p, int depth) {
   return st;
 }
 
-/* Where the text stops being UTF-8; size when it never does. */
-static size_t first_invalid(const char *text, size_t size) {
-  size_t at = 0;
-  uint32_t c;
-  while (at < size) {
-    int n = lb__utf8_decode(&c, text + at, size - at);
-    if (n == 0) break;
-    at += (size_t)n;
-  }
-  return at;
-}
-
 lb_status lb__json_parse(json_t **out, const char *text, size_t size, const char *name,
                          lb_error *err) {
   json_parser p = {.text = text, .size = size, .name = name, .err = err};
   lb_status st;
+  size_t valid = lb__utf8_valid_prefix(text, size);
   *out = NULL;
-  if (!lb__utf8_valid(text, size))
-    return fail_at(&p, first_invalid(text, size), LB_E_FORMAT, "not UTF-8");
+  if (valid < size) return fail_at(&p, valid, LB_E_FORMAT, "not UTF-8");
   lb__buf_init(&p.scratch, SIZE_MAX);
   st = parse_value(out, &p, 0);
   skip_space(&p);

@@ -77,13 +77,19 @@ size_t lb__ascii_prefix(const char *s, size_t size) {
   return i;
 }
 
-bool lb__utf8_valid(const char *s, size_t size) {
-  for (size_t i = lb__ascii_prefix(s, size); i < size; i += lb__ascii_prefix(s + i, size - i)) {
+size_t lb__utf8_valid_prefix(const char *s, size_t size) {
+  size_t i = lb__ascii_prefix(s, size);
+  while (i < size) {
     sequence q = sequence_at(s + i, size - i);
-    if (q.need == 0 || q.have < q.need) return false;
+    if (q.need == 0 || q.have < q.need) break;
     i += (size_t)q.need;
+    i += lb__ascii_prefix(s + i, size - i);
   }
-  return true;
+  return i;
+}
+
+bool lb__utf8_valid(const char *s, size_t size) {
+  return lb__utf8_valid_prefix(s, size) == size;
 }
 
 size_t lb__utf8_complete(const char *s, size_t size) {

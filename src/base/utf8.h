@@ -12,6 +12,7 @@ int lb__utf8_decode(uint32_t *code_point, const char *s, size_t size);
 int lb__utf8_encode(char out[4], uint32_t code_point);
 size_t lb__ascii_prefix(const char *s, size_t size); /* how many bytes at the start are ASCII */
 bool lb__utf8_valid(const char *s, size_t size);
+size_t lb__utf8_valid_prefix(const char *s, size_t size); /* size when all of it is valid */
 /* How many bytes at the start of s form whole, valid-or-hopelessly-invalid characters: the rest
  * (at most 3 bytes) is a valid beginning that needs more input. For streaming output. */
 size_t lb__utf8_complete(const char *s, size_t size);

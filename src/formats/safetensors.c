@@ -7,7 +7,6 @@
 #include "base/fail.h"
 #include "base/json.h"
 #include "base/map.h"
-#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -100,8 +99,6 @@ static lb_status find_header(const char **text, size_t *text_size, file_reader *
                     r->file, n, size);
   *text = (const char *)bytes + 8;
   *text_size = (size_t)n;
-  if (!lb__utf8_valid(*text, *text_size))
-    return lb__fail(r->err, LB_E_FORMAT, "%.160s: the header is not valid UTF-8", r->file);
   r->data = bytes + 8 + n;
   r->data_size = size - 8 - n;
   return LB_OK;
@@ -150,15 +147,10 @@ static lb_status read_numbers(int64_t *out, size_t *n, size_t max, const json_t 
 /* Checks end - begin against shape and dtype; the format counts bits because of F4 and F6. */
 static lb_status check_size(file_reader *r, const entry *e, const struct format_dtype *dtype) {
   char shape[LB__SHAPE_TEXT_SIZE];
-  int64_t bits = dtype->bits;
-  bool fits = true;
-  /* elements first, in order: the reference refuses a product that overflows before a zero */
-  int64_t n = 1;
-  for (int i = 0; i < e->tensor.rank; i++)
-    fits = fits && !__builtin_mul_overflow(n, e->tensor.shape[i], &n);
-  fits = fits && !__builtin_mul_overflow(bits, n, &bits);
+  int64_t n, bits;
   lb__shape_text(shape, e->tensor.rank, e->tensor.shape);
-  if (!fits)
+  if (!lb__stored_elements(&n, e->tensor.rank, e->tensor.shape) ||
+      __builtin_mul_overflow(n, (int64_t)dtype->bits, &bits))
     return FAIL_TENSOR(r, e->tensor.name, LB_E_FORMAT, "shape %s of %s overflows", shape,
                        dtype->name);
   if (bits % 8 != 0)

@@ -5,13 +5,17 @@
 
 #include <inttypes.h>
 
-/* The product of the extents must fit by itself, also when one of them is 0: the formats count
- * elements before bytes, and readers disagree about files where only one of the two fits. */
-static bool count_elements(int64_t *out, int rank, const int64_t *shape) {
+bool lb__stored_elements(int64_t *out, int rank, const int64_t *shape) {
   int64_t n = 1;
-  for (int i = 0; i < rank; i++)
-    if (shape[i] < 0 || __builtin_mul_overflow(n, shape[i], &n)) return false;
-  *out = n;
+  bool is_empty = false;
+  for (int i = 0; i < rank; i++) {
+    if (shape[i] < 0) return false;
+    if (shape[i] == 0)
+      is_empty = true;
+    else if (__builtin_mul_overflow(n, shape[i], &n))
+      return false;
+  }
+  *out = is_empty ? 0 : n;
   return true;
 }
 
@@ -19,8 +23,8 @@ bool lb__stored_size(size_t *out, lb_dtype dtype, int rank, const int64_t *shape
   int64_t n_elements, n_rows;
   size_t row;
   if (rank < 0 || rank > LB__STORED_RANK_MAX) return false;
-  if (!count_elements(&n_elements, rank, shape)) return false;
-  if (!count_elements(&n_rows, rank - 1, shape)) return false;
+  if (!lb__stored_elements(&n_elements, rank, shape)) return false;
+  if (!lb__stored_elements(&n_rows, rank - 1, shape)) return false;
   if (!lb_dtype_row_bytes(&row, dtype, rank > 0 ? shape[rank - 1] : 1)) return false;
   return lb__ck_mul(out, row, (size_t)n_rows) && *out <= INT64_MAX;
 }

@@ -32,6 +32,10 @@ typedef struct lb__tensor_decl {
   int64_t shape[LB__STORED_RANK_MAX]; /* PyTorch order */
 } lb__tensor_decl;
 
+/* The product of the extents. False when one is negative, or when the others' product does not fit
+ * although one is 0: readers disagree about files where only a part of the shape fits. */
+bool lb__stored_elements(int64_t *out, int rank, const int64_t *shape);
+
 /* Bytes of a tensor; rank 0 holds one element. False: negative extent, a row that is not a whole
  * number of blocks, or a size that does not fit (also not in int64). */
 bool lb__stored_size(size_t *out, lb_dtype dtype, int rank, const int64_t *shape);

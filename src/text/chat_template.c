@@ -11,8 +11,9 @@ static lb_status parse(lb_chat_template *t, const char *source, size_t size, con
   if (size > LB__CHAT_MAX_SOURCE)
     return lb__fail(err, LB_E_LIMIT, "chat template '%s': %zu bytes, at most %zu are read", name,
                     size, LB__CHAT_MAX_SOURCE);
-  if (!lb__utf8_valid(source, size))
-    return lb__fail(err, LB_E_FORMAT, "chat template '%s': not valid UTF-8", name);
+  size_t valid = lb__utf8_valid_prefix(source, size);
+  if (valid < size)
+    return lb__fail(err, LB_E_FORMAT, "chat template '%s': byte %zu: not valid UTF-8", name, valid);
   t->name = lb__arena_strndup(&t->arena, name, strlen(name));
   t->source = lb__arena_strndup(&t->arena, source, size);
   t->source_size = size;

@@ -135,12 +135,9 @@ lb_encode_options lb_encode_options_default(void) {
 static lb_status check_text(const char *text, size_t size, lb_error *err) {
   if (size > LB__TEXT_MAX)
     return lb__fail(err, LB_E_LIMIT, "text of %zu bytes; at most %zu at once", size, LB__TEXT_MAX);
-  if (lb__utf8_valid(text, size)) return LB_OK;
-  size_t at = 0;
-  uint32_t c;
-  int length;
-  while ((length = lb__utf8_decode(&c, text + at, size - at)) > 0) at += (size_t)length;
-  return lb__fail(err, LB_E_ARG, "text is not valid UTF-8 at byte %zu", at);
+  size_t valid = lb__utf8_valid_prefix(text, size);
+  if (valid == size) return LB_OK;
+  return lb__fail(err, LB_E_ARG, "text is not valid UTF-8 at byte %zu", valid);
 }
 
 /* Moves the ids out of the encoder. */

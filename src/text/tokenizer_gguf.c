@@ -367,7 +367,7 @@ static lb_status load(lb_tokenizer *t, gguf_vocabulary *v, lb_error *err) {
 lb_status lb__tokenizer_from_gguf(lb_tokenizer **out, const lb__gguf *file, lb_error *err) {
   gguf_vocabulary v = {.file = file};
   lb_status st = lb__tokenizer_new(out, err);
-  if (st == LB_OK) st = load(*out, &v, err);
+  if (st == LB_OK) st = lb__tokenizer_name_file(load(*out, &v, err), lb__gguf_name(file), err);
   if (st != LB_OK) {
     lb_tokenizer_free(*out);
     *out = NULL;

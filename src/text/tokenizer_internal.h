@@ -50,6 +50,9 @@ struct lb_tokenizer {
 #define LB__TOKENIZER_MAX_FILE ((size_t)1 << 30)
 
 lb_status lb__tokenizer_new(lb_tokenizer **out, lb_error *err);
+/* Parts of the pipeline name their place in the file ("normalizer.normalizers[1]"), not the file:
+ * puts it before the message of a failure that lacks it. Returns st. */
+lb_status lb__tokenizer_name_file(lb_status st, const char *name, lb_error *err);
 /* Takes over `config` (also on failure); reads the options of its `model`. */
 lb_status lb__tokenizer_configure(lb_tokenizer *t, json_t *config, lb_error *err);
 /* Compiles the pipeline. */

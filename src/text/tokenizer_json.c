@@ -168,17 +168,12 @@ static lb_status read_big_members(lb_tokenizer *t, lb__json_cursor *c, big_membe
   return read_merges(t, c, err);
 }
 
-/* Parts of the pipeline name their place in the file ("normalizer.normalizers[1]"), not the file.
- */
-static lb_status name_file(lb_status st, const char *name, lb_error *err) {
-  if (st == LB_OK || err == NULL || strncmp(err->message, name, strlen(name)) == 0) return st;
-  return lb__fail_prefix(err, st, "%s", name);
-}
-
 lb_status lb__tokenizer_parse_json(lb_tokenizer **out, const char *text, size_t size,
                                    const char *name, lb_error *err) {
   *out = NULL;
-  if (!lb__utf8_valid(text, size)) return lb__fail(err, LB_E_FORMAT, "%s: not valid UTF-8", name);
+  size_t valid = lb__utf8_valid_prefix(text, size);
+  if (valid < size)
+    return lb__fail(err, LB_E_FORMAT, "%s: byte %zu: not valid UTF-8", name, valid);
   lb__json_cursor c = {.begin = text, .at = text, .end = text + size, .name = name};
   lb__buf_init(&c.text, LB__TEXT_MAX);
   big_members m = {0};
@@ -193,7 +188,7 @@ lb_status lb__tokenizer_parse_json(lb_tokenizer **out, const char *text, size_t 
     st = lb__tokenizer_configure(t, taken, err);
     if (st == LB_OK) st = read_big_members(t, &c, m, err);
     if (st == LB_OK) st = lb__tokenizer_finish(t, err);
-    st = name_file(st, name, err);
+    st = lb__tokenizer_name_file(st, name, err);
   }
   lb__buf_deinit(&c.text);
   json_decref(config);

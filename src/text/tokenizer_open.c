@@ -65,6 +65,11 @@ void lb_tokenizer_free(lb_tokenizer *t) {
   lb__free(t);
 }
 
+lb_status lb__tokenizer_name_file(lb_status st, const char *name, lb_error *err) {
+  if (st == LB_OK || err == NULL || strncmp(err->message, name, strlen(name)) == 0) return st;
+  return lb__fail_prefix(err, st, "%.160s", name);
+}
+
 /* ---- the options of the model ---- */
 
 static lb_status copy_text(char **out, size_t *size, const json_t *model, const char *key,

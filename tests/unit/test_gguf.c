@@ -104,6 +104,22 @@ RULE(valid_rank_0) {
   put_tensor(f, "a", 0, NULL, 0, 0);
   put_data(f, 32, 4);
 }
+RULE(valid_empty_string) {
+  put_header(f, 0, 1);
+  put_key(f, "k", LB__GGUF_STRING);
+  put_string(f, "");
+}
+RULE(bad_empty_file) {
+  f->size = 0;
+}
+RULE(bad_magic_alone) {
+  put_header(f, 0, 0);
+  f->size = 4;
+}
+RULE(bad_counts_cut) {
+  put_header(f, 0, 0);
+  f->size = 23;
+}
 RULE(bad_magic) {
   put_header(f, 0, 0);
   f->bytes[0] = 'g';
@@ -181,6 +197,16 @@ RULE(bad_value_type_negative) {
   put_key(f, "k", 0xffffffffu);
   put_number(f, 0, 8);
 }
+RULE(bad_value_absent) {
+  put_header(f, 0, 2);
+  put_u32(f, "a", 1); /* room for a second key, as far as the count can tell */
+  put_key(f, "k", LB__GGUF_STRING);
+}
+RULE(bad_type_absent) {
+  put_header(f, 0, 1);
+  put_number(f, 6, 8);
+  put(f, "abcdef", 6);
+}
 RULE(bad_value_cut) {
   put_header(f, 0, 1);
   put_key(f, "k", LB__GGUF_U64);
@@ -253,6 +279,16 @@ RULE(bad_alignment_odd) {
 RULE(bad_alignment_huge) {
   put_alignment(f, 1u << 21);
 }
+RULE(bad_alignment_most) {
+  put_alignment(f, 1u << 31);
+}
+RULE(bad_alignment_of_another) { /* laid out for 32 bytes, declared as 64 */
+  put_header(f, 2, 1);
+  put_u32(f, "general.alignment", 64);
+  put_f32(f, "a", 4, 0);
+  put_f32(f, "b", 4, 32);
+  put_data(f, 64, 128);
+}
 RULE(bad_alignment_type) {
   put_header(f, 0, 1);
   put_key(f, "general.alignment", LB__GGUF_U64);
@@ -300,6 +336,17 @@ RULE(bad_elements_overflow) {
   put_tensor(f, "a", 3, (uint64_t[]){1u << 31, 1u << 31, 1u << 31}, 0, 0);
   put_data(f, 32, 4);
 }
+/* CVE-2024-21802: the product of the extents wraps to a small number */
+RULE(bad_elements_wrap_to_0) {
+  put_header(f, 1, 0);
+  put_tensor(f, "a", 2, (uint64_t[]){(uint64_t)1 << 32, (uint64_t)1 << 32}, 0, 0);
+  put_data(f, 32, 4);
+}
+RULE(bad_elements_wrap_before_0) {
+  put_header(f, 1, 0);
+  put_tensor(f, "a", 3, (uint64_t[]){(uint64_t)1 << 32, (uint64_t)1 << 32, 0}, 0, 0);
+  put_data(f, 32, 4);
+}
 /* CVE-2026-33298: the elements fit into int64, the bytes do not */
 RULE(bad_bytes_overflow) {
   put_header(f, 1, 0);
@@ -312,6 +359,13 @@ RULE(bad_sum_overflows) {
   put_tensor(f, "a", 1, (uint64_t[]){INT64_MAX - 31}, 24, 0);
   put_tensor(f, "b", 1, (uint64_t[]){INT64_MAX - 31}, 24, INT64_MAX - 31);
   put_tensor(f, "c", 1, (uint64_t[]){INT64_MAX - 31}, 24, 2 * (uint64_t)(INT64_MAX - 31));
+  put_data(f, 32, 4);
+}
+/* CVE-2026-27940: the sum of the tensors fits, with the header before them it does not */
+RULE(bad_sum_and_header_overflow) {
+  put_header(f, 2, 0);
+  put_tensor(f, "a", 1, (uint64_t[]){INT64_MAX - 31}, 24, 0);
+  put_tensor(f, "b", 1, (uint64_t[]){INT64_MAX - 31}, 24, INT64_MAX - 31);
   put_data(f, 32, 4);
 }
 RULE(bad_padding_overflows) {
@@ -392,6 +446,10 @@ static const struct rule {
     OK(valid_empty_array),
     OK(valid_empty_strings),
     OK(valid_name_63_bytes),
+    OK(valid_empty_string),
+    {"empty file", bad_empty_file, LB_E_FORMAT, "offset 0: magic needs 4 bytes"},
+    {"magic alone", bad_magic_alone, LB_E_FORMAT, "offset 4: version needs 4 bytes"},
+    {"counts cut", bad_counts_cut, LB_E_FORMAT, "offset 16: number of keys needs 8 bytes"},
     {"magic", bad_magic, LB_E_FORMAT, "GGUF"},
     {"version 1", bad_version_1, LB_E_UNSUPPORTED, "version 1"},
     {"version 4", bad_version_4, LB_E_UNSUPPORTED, "version 4"},
@@ -410,6 +468,8 @@ static const struct rule {
     {"key with NUL", bad_key_with_nul, LB_E_FORMAT, "not text"},
     {"unknown value type", bad_value_type, LB_E_FORMAT, "value type 13"},
     {"negative value type", bad_value_type_negative, LB_E_FORMAT, "value type"},
+    {"value absent", bad_value_absent, LB_E_FORMAT, "'k': 1 strings do not fit into 0"},
+    {"value type absent", bad_type_absent, LB_E_FORMAT, "value type needs 4 bytes"},
     {"value cut", bad_value_cut, LB_E_FORMAT, "cut off"},
     {"string beyond the file", bad_string_beyond_the_file, LB_E_FORMAT, "cut off"},
     {"string too long", bad_string_too_long, LB_E_LIMIT, "67108864"},
@@ -425,6 +485,8 @@ static const struct rule {
     {"alignment 0", bad_alignment_0, LB_E_FORMAT, "power of two"},
     {"alignment odd", bad_alignment_odd, LB_E_FORMAT, "power of two"},
     {"alignment huge", bad_alignment_huge, LB_E_LIMIT, "1048576"},
+    {"alignment 2^31", bad_alignment_most, LB_E_LIMIT, "1048576"},
+    {"alignment of another layout", bad_alignment_of_another, LB_E_FORMAT, "offset 32, want 64"},
     {"alignment type", bad_alignment_type, LB_E_FORMAT, "want u32, found u64"},
     {"tensor name empty", bad_name_empty, LB_E_FORMAT, "tensor name is empty"},
     {"tensor name of 64 bytes", bad_name_64_bytes, LB_E_LIMIT, "63"},
@@ -433,8 +495,11 @@ static const struct rule {
     {"rank huge", bad_rank_huge, LB_E_FORMAT, "rank"},
     {"negative extent", bad_extent_negative, LB_E_FORMAT, "negative"},
     {"elements overflow", bad_elements_overflow, LB_E_FORMAT, "overflows"},
+    {"elements wrap to 0", bad_elements_wrap_to_0, LB_E_FORMAT, "overflows"},
+    {"elements wrap before a 0", bad_elements_wrap_before_0, LB_E_FORMAT, "overflows"},
     {"bytes overflow", bad_bytes_overflow, LB_E_FORMAT, "overflows"},
     {"sum of tensors overflows", bad_sum_overflows, LB_E_FORMAT, "overflow"},
+    {"sum and header overflow", bad_sum_and_header_overflow, LB_E_FORMAT, "left"},
     {"padding overflows", bad_padding_overflows, LB_E_FORMAT, "overflows"},
     {"unknown tensor type", bad_type_unknown, LB_E_UNSUPPORTED, "77"},
     {"removed tensor type", bad_type_removed, LB_E_UNSUPPORTED, "number 4"},
@@ -498,8 +563,10 @@ static void every_rule(void **state) {
       fail_msg("%s: want status %d, found %d: %s", r->name, r->want, st, err.message);
     if (r->says != NULL && strstr(err.message, r->says) == NULL)
       fail_msg("%s: want '%s' in: %s", r->name, r->says, err.message);
-    if (r->says != NULL && strstr(err.message, "bad.gguf") == NULL)
+    if (r->says != NULL && strncmp(err.message, "bad.gguf: ", 10) != 0)
       fail_msg("%s: the file is not named in: %s", r->name, err.message);
+    if (r->says != NULL && r->build != bad_magic && strstr(err.message, ": offset ") == NULL)
+      fail_msg("%s: the place is not named in: %s", r->name, err.message);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -62,12 +63,19 @@ static const struct rule {
      "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[8,9]}}",
      9, LB_OK, NULL},
     {"metadata", "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{" F32_2 "}}", 8, LB_OK, NULL},
+    {"metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}", 0, LB_E_FORMAT, "duplicate"},
+    {"key of the metadata twice", "{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, LB_E_FORMAT,
+     "duplicate"},
     {"metadata is no object", "{\"__metadata__\":1}", 0, LB_E_FORMAT, "__metadata__"},
     {"metadata value is no string", "{\"__metadata__\":{\"k\":1}}", 0, LB_E_FORMAT, "'k'"},
     {"empty header", "", 0, LB_E_FORMAT, "bad.safetensors"},
     {"invalid JSON", "{\"a\"", 0, LB_E_FORMAT, "bad.safetensors"},
     {"junk after the JSON", "{} x", 0, LB_E_FORMAT, "bad.safetensors"},
-    {"invalid UTF-8", "{\"\xff\":{" F32_2 "}}", 8, LB_E_FORMAT, "UTF-8"},
+    {"junk before the JSON", "x{}", 0, LB_E_FORMAT, "bad.safetensors:1:1: want a value"},
+    {"byte order mark before the JSON", "\xEF\xBB\xBF{}", 0, LB_E_FORMAT, "bad.safetensors:1:1:"},
+    {"a second object after the JSON", "{}{}", 0, LB_E_FORMAT, "bad.safetensors:1:3: something"},
+    {"invalid UTF-8", "{\"\xff\":{" F32_2 "}}", 8, LB_E_FORMAT, "bad.safetensors:1:3: not UTF-8"},
+    {"invalid UTF-8 alone (test_non_utf8)", "\xff", 0, LB_E_FORMAT, "1:1: not UTF-8"},
     {"root is no object", "[]", 0, LB_E_FORMAT, "want an object, found array"},
     {"JSON bomb of nesting", NULL, 0, LB_E_LIMIT, "nested"},
     {"duplicate tensor", "{\"a\":{" F32_2 "},\"a\":{" F32_2 "}}", 8, LB_E_FORMAT, "duplicate"},
@@ -111,8 +119,14 @@ static const struct rule {
     {"product overflows although an extent is 0",
      "{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296,0],\"data_offsets\":[0,0]}}", 0,
      LB_E_FORMAT, "overflows"},
+    {"product overflows after an extent of 0",
+     "{\"a\":{\"dtype\":\"U8\",\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
+     LB_E_FORMAT, "overflows"},
     {"byte count overflows",
      "{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0,
+     LB_E_FORMAT, "overflows"},
+    {"product beyond 64 bits by one row (test_validation_overflow)",
+     "{\"a\":{\"dtype\":\"I32\",\"shape\":[2,9223372036854775807],\"data_offsets\":[0,16]}}", 16,
      LB_E_FORMAT, "overflows"},
     {"data_offsets are missing", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, LB_E_FORMAT,
      "data_offsets"},
@@ -122,6 +136,16 @@ static const struct rule {
      LB_E_FORMAT, "at most 2"},
     {"negative offset", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", 8,
      LB_E_FORMAT, "data_offsets[0]"},
+    {"offset beyond 63 bits",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,18446744073709551615]}}", 8,
+     LB_E_FORMAT, "data_offsets[1]"},
+    {"offsets beyond the file",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[9223372036854775799,"
+     "9223372036854775807]}}",
+     8, LB_E_FORMAT, "a hole"},
+    {"shape larger than the file (CVE-2026-7482)",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[1000000],\"data_offsets\":[0,4000000]}}", 8, LB_E_FORMAT,
+     "take 4000000 bytes, the file has 8"},
     {"end before begin", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8,
      LB_E_FORMAT, "before they begin"},
     {"size is not that of the shape",
@@ -136,6 +160,9 @@ static const struct rule {
      "{\"a\":{" F32_2 "},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12,
      LB_E_FORMAT, "an overlap"},
     {"two tensors on the same bytes", "{\"a\":{" F32_2 "},\"b\":{" F32_2 "}}", 8, LB_E_FORMAT,
+     "an overlap"},
+    {"many tensors on the same bytes (test_json_attack)",
+     "{\"a\":{" F32_2 "},\"b\":{" F32_2 "},\"c\":{" F32_2 "},\"d\":{" F32_2 "}}", 8, LB_E_FORMAT,
      "an overlap"},
     {"data too short", "{\"a\":{" F32_2 "}}", 7, LB_E_FORMAT, "cut off"},
     {"data too long", "{\"a\":{" F32_2 "}}", 9, LB_E_FORMAT, "take 8 bytes"},
@@ -163,18 +190,38 @@ static void every_rule(void **state) {
   free(bomb);
 }
 
+#define TOO_LONG "want at most 100000000"
+static const struct length_rule {
+  const char *name;
+  uint64_t header_size;
+  size_t file_size;
+  const char *says;
+} length_rules[] = {
+    {"empty file", 0, 0, "file has 0"},
+    {"file of 7 bytes (test_header_too_small)", 2, 7, "want at least 8 bytes, file has 7"},
+    {"header of no bytes", 0, 8, "1:1: the text ends too early"},
+    {"header one byte beyond the file", 3, 10, "header of 3 bytes (offset 8)"},
+    {"header beyond the file", 100000000, 10, "but the file ends after 10"},
+    {"header above the cap (test_header_too_large)", 100000001, 10, TOO_LONG},
+    {"header above the cap that is in the file", 100000001, 100000009, TOO_LONG},
+    {"header length and 8 wrap", UINT64_MAX - 7, 10, TOO_LONG},
+    {"header length of all ones", UINT64_MAX, 10, TOO_LONG},
+    {"header length with the sign bit", (uint64_t)1 << 63, 10, TOO_LONG},
+};
+
 static void header_length_rules(void **state) {
   (void)state;
-  lb_error err;
-  for (size_t n = 0; n < 8; n++) {
-    file_bytes f = {(uint8_t *)"\2\0\0\0\0\0\0\0", n};
-    assert_int_equal(parse_status(f, &err), LB_E_FORMAT);
-  }
-  static const uint64_t lengths[] = {
-      3, 100, 100000000, 100000001, UINT64_MAX, UINT64_MAX - 7, (uint64_t)1 << 63};
-  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-    file_bytes f = build_sized(lengths[i], "{}", 2, 0);
-    assert_int_equal(parse_status(f, &err), LB_E_FORMAT);
+  for (size_t i = 0; i < sizeof length_rules / sizeof length_rules[0]; i++) {
+    const struct length_rule *r = &length_rules[i];
+    lb_error err = {0};
+    file_bytes f = {calloc(r->file_size + 1, 1), r->file_size};
+    assert_non_null(f.bytes);
+    for (size_t k = 0; k < 8 && k < f.size; k++) f.bytes[k] = (uint8_t)(r->header_size >> (8 * k));
+    if (f.size == 10) memcpy(f.bytes + 8, "{}", 2);
+    lb_status st = parse_status(f, &err);
+    if (st != LB_E_FORMAT || strstr(err.message, r->says) == NULL ||
+        strstr(err.message, "bad.safetensors") == NULL)
+      fail_msg("%s: status %d, want '%s' in: %s", r->name, st, r->says, err.message);
     free(f.bytes);
   }
 }
@@ -437,38 +484,48 @@ static void expect_folder(const char *folder, lb_status want, const char *says) 
   if (strstr(err.message, says) == NULL) fail_msg("want '%s' in: %s", says, err.message);
 }
 
+#define INDEX  "model.safetensors.index.json"
+#define PLACES(shard) "{\"weight_map\":{\"a\":\"" shard "\"}}"
+static const struct index_rule {
+  const char *name, *index, *says;
+} index_rules[] = {
+    {"no JSON", "{", INDEX ":1:2:"},
+    {"index is no object", "[]", "weight_map"},
+    {"weight_map is missing", "{}", "weight_map"},
+    {"shard is no string", "{\"weight_map\":{\"a\":1}}", "'a'"},
+    {"tensor twice", "{\"weight_map\":{\"a\":\"x\",\"a\":\"y\"}}", "duplicate"},
+    {"shard above the folder", PLACES("../x.safetensors"), "not a plain file name"},
+    {"shard at an absolute path", PLACES("/etc/passwd"), "not a plain file name"},
+    {"shard below the folder", PLACES("sub/x.safetensors"), "not a plain file name"},
+    {"shard out of and into the folder", PLACES("./x.safetensors"), "not a plain file name"},
+    {"shard is the folder above", PLACES(".."), "not a plain file name"},
+    {"shard is the folder", PLACES("."), "not a plain file name"},
+    {"shard without a name", PLACES(""), "not a plain file name"},
+    {"shard with a NUL", PLACES("x.safetensors\\u0000y"), "not a plain file name"},
+    {"tensor that its shard lacks",
+     "{\"weight_map\":{\"b\":\"x.safetensors\",\"missing\":\"x.safetensors\"}}", "'missing'"},
+};
+
 static void bad_folders(void **state) {
   (void)state;
-  static const char index_name[] = "model.safetensors.index.json";
-  static const struct {
-    const char *index, *says;
-  } cases[] = {
-      {"[]", "weight_map"},
-      {"{}", "weight_map"},
-      {"{\"weight_map\":{\"a\":1}}", "'a'"},
-      {"{\"weight_map\":{\"a\":\"../x.safetensors\"}}", "not a plain file name"},
-      {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "not a plain file name"},
-      {"{\"weight_map\":{\"a\":\"sub/x.safetensors\"}}", "not a plain file name"},
-      {"{\"weight_map\":{\"a\":\"..\"}}", "not a plain file name"},
-      {"{\"weight_map\":{\"a\":\"\"}}", "not a plain file name"},
-      {"{\"weight_map\":{\"a\":\"x.safetensors\\u0000y\"}}", "not a plain file name"},
-      {"{\"weight_map\":{\"b\":\"x.safetensors\",\"missing\":\"x.safetensors\"}}", "'missing'"},
-  };
   char *folder = scratch_new();
-  expect_folder(folder, LB_E_IO, "model.safetensors.index.json");
+  expect_folder(folder, LB_E_IO, INDEX);
   scratch_write_text(folder, "pytorch_model.bin", "x");
   expect_folder(folder, LB_E_UNSUPPORTED, "pickle");
   file_bytes f = build(seed_header, 22);
   scratch_write(folder, "x.safetensors", f.bytes, f.size);
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    scratch_write_text(folder, index_name, cases[i].index);
-    expect_folder(folder, LB_E_FORMAT, cases[i].says);
+  for (size_t i = 0; i < sizeof index_rules / sizeof index_rules[0]; i++) {
+    scratch_write_text(folder, INDEX, index_rules[i].index);
+    expect_folder(folder, LB_E_FORMAT, index_rules[i].says);
+    expect_folder(folder, LB_E_FORMAT, INDEX);
   }
-  scratch_write_text(folder, index_name, "{\"weight_map\":{\"a\":\"absent.safetensors\"}}");
+  scratch_write_text(folder, INDEX, "{\"weight_map\":{\"a\":\"absent.safetensors\"}}");
   expect_folder(folder, LB_E_IO, "absent.safetensors");
+  assert_int_equal(truncate(scratch_path(folder, INDEX), ((off_t)256 << 20) + 1), 0);
+  expect_folder(folder, LB_E_LIMIT, INDEX);
   /* the index decides: b is in the shard but not listed */
   lb__safetensors *s;
-  scratch_write_text(folder, index_name, "{\"weight_map\":{\"a\":\"x.safetensors\"}}");
+  scratch_write_text(folder, INDEX, "{\"weight_map\":{\"a\":\"x.safetensors\"}}");
   assert_int_equal(lb__safetensors_open_folder(&s, folder, NULL), LB_OK);
   assert_int_equal(lb__safetensors_count(s), 1);
   lb__safetensors_close(s);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,7 +19,8 @@
 static void expect_error(const char *file, lb_status status, const char *part) {
   lb_error err = {0};
   lb_status st = small_tokenizer_error(file, &err);
-  if (st != status || strstr(err.message, part) == NULL)
+  if (st != status || strstr(err.message, part) == NULL ||
+      strstr(err.message, "/tokenizer.json:") == NULL)
     fail_msg("%s\n  gave %d '%s', want %d and '%s'", file, (int)st, err.message, (int)status, part);
 }
 
@@ -115,21 +117,102 @@ static void test_arguments(void **state) {
   lb_text_free(NULL);
 }
 
-static void test_exploding_pattern(void **state) {
-  (void)state;
+/* Patterns that a backtracking engine cannot finish, where either kind of rule applies them. */
+static const struct hostile_pattern {
+  const char *name, *pattern;
+} hostile_patterns[] = {
+    {"nested repetition", "(a+)+$b"},
+    {"nested repetition of nothing", "(a*)*b"},
+    {"repeated alternatives that overlap", "(a|aa)+$b"},
+    {"repeated alternatives that are equal", "(a|a)*b"},
+    {"repetition of a repetition with bounds", "(a{1,50}){1,50}b"},
+    {"polynomial", "a*a*a*a*a*a*a*b"},
+    {"repetition that looks back", "(?:(a+)\\\\1)+b"},
+    {"repetition inside a look ahead", "(?=(a+)+b)a"},
+    {"recursion without an end", "((?:a|aa)(?1)?)+b"},
+};
+
+static void expect_end(const char *rule, const struct hostile_pattern *p, const char *place) {
+  char members[512], text[3003];
   lb_error err;
-  lb_tokenizer *t = small_tokenizer("\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":"
-                                    "\"(a+)+$b\"},\"behavior\":\"Isolated\"}," AB);
-  char text[3001];
-  memset(text, 'a', 3000);
-  text[3000] = 0;
   int32_t *ids;
   size_t n;
-  lb_status st = lb_tokenizer_encode(t, text, 3000, NULL, &ids, &n, &err);
-  assert_true(st == LB_E_LIMIT || st == LB_OK); /* an optimiser may prove that nothing matches */
-  if (st != LB_OK) assert_non_null(strstr(err.message, "pre_tokenizer.pattern"));
+  snprintf(members, sizeof members, "%s,\"pattern\":{\"Regex\":\"%s\"}}," AB, rule, p->pattern);
+  lb_tokenizer *t = small_tokenizer(members);
+  memset(text, 'a', 3000);
+  strcpy(text + 3000, "-b"); /* a 'b' out of reach: else a look for it ends the match early */
+  lb_status st = lb_tokenizer_encode(t, text, 3002, NULL, &ids, &n, &err);
+  if (st != LB_E_LIMIT || strstr(err.message, place) == NULL)
+    fail_msg("%s: gave %d '%s'", p->name, (int)st, err.message);
   lb_ids_free(ids);
   lb_tokenizer_free(t);
+}
+
+static void test_hostile_patterns(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof hostile_patterns / sizeof hostile_patterns[0]; i++) {
+    expect_end("\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\"",
+               &hostile_patterns[i], "pre_tokenizer.pattern: the pattern cannot cope");
+    expect_end("\"normalizer\":{\"type\":\"Replace\",\"content\":\"a\"", &hostile_patterns[i],
+               "normalizer.pattern: the pattern cannot cope");
+  }
+}
+
+/* A tokenizer.json whose only rule is `n` times `part`. */
+static void expect_bad_pattern(const char *part, size_t n, lb_status status, const char *says) {
+  static const char begin[] = "{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"",
+                    end[] = "\"},\"behavior\":\"Isolated\"}," AB "}";
+  char *file = malloc(sizeof begin + n * strlen(part) + sizeof end), *at = stpcpy(file, begin);
+  for (size_t i = 0; i < n; i++) at = stpcpy(at, part);
+  strcpy(at, end);
+  lb_error err = {0};
+  lb_status st = small_tokenizer_error(file, &err);
+  if (st != status || strstr(err.message, says) == NULL ||
+      strstr(err.message, "tokenizer.json: pre_tokenizer.pattern: ") == NULL)
+    fail_msg("%zu times %s: gave %d '%s', want '%s'", n, part, (int)st, err.message, says);
+  free(file);
+}
+
+static void test_bad_patterns(void **state) {
+  (void)state;
+  expect_bad_pattern("a", (64 << 10) + 1, LB_E_LIMIT, "pattern of 65537 bytes; at most 65536");
+  expect_bad_pattern("(", 30000, LB_E_FORMAT, "bad pattern");
+  expect_bad_pattern("(?:", 10000, LB_E_FORMAT, "bad pattern");
+  expect_bad_pattern("a{1000}{1000}", 3, LB_E_FORMAT, "bad pattern");
+  expect_bad_pattern("\\\\C", 1, LB_E_FORMAT, "bad pattern");
+  expect_bad_pattern("\\\\", 1, LB_E_FORMAT, "ends in a backslash");
+}
+
+/* CVE-2025-52566: a text whose length no int holds is refused before a byte of it is read. */
+static void test_text_beyond_the_limit(void **state) {
+  (void)state;
+  static const size_t sizes[] = {((size_t)1 << 30) + 1, (size_t)INT32_MAX + 1,
+                                 (size_t)UINT32_MAX + 2, SIZE_MAX / 2, SIZE_MAX};
+  lb_tokenizer *t = small_tokenizer(AB);
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    lb_error err;
+    int32_t *ids;
+    size_t n;
+    assert_int_equal(lb_tokenizer_encode(t, "ab", sizes[i], NULL, &ids, &n, &err), LB_E_LIMIT);
+    assert_null(ids);
+    assert_non_null(strstr(err.message, "at once"));
+    lb_text_span spans[] = {{.text = "ab", .size = 2}, {.text = "ab", .size = sizes[i]}};
+    assert_int_not_equal(lb_tokenizer_encode_spans(t, spans, 2, NULL, &ids, &n, &err), LB_OK);
+    assert_null(ids);
+  }
+  lb_tokenizer_free(t);
+}
+
+static void test_file_beyond_the_limit(void **state) {
+  (void)state;
+  char *folder = scratch_new();
+  lb_error err;
+  lb_tokenizer *t;
+  scratch_write_text(folder, "tokenizer.json", "{");
+  assert_int_equal(truncate(scratch_path(folder, "tokenizer.json"), ((off_t)1 << 30) + 1), 0);
+  assert_int_equal(lb_tokenizer_open(&t, scratch_path(folder, "tokenizer.json"), &err), LB_E_LIMIT);
+  assert_non_null(strstr(err.message, "tokenizer.json"));
+  scratch_remove(folder);
 }
 
 /* Every prefix of a good file is an error, never a crash. */
@@ -157,7 +240,10 @@ int main(void) {
       cmocka_unit_test(test_vocabulary),
       cmocka_unit_test(test_unknown_kinds),
       cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_exploding_pattern),
+      cmocka_unit_test(test_hostile_patterns),
+      cmocka_unit_test(test_bad_patterns),
+      cmocka_unit_test(test_text_beyond_the_limit),
+      cmocka_unit_test(test_file_beyond_the_limit),
       cmocka_unit_test(test_truncation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,7 +148,8 @@ static void expect_bad(void (*fill)(lb__gguf_writer *w), lb_status status, const
                    LB_OK);
   lb__gguf_writer_free(w);
   lb_status st = lb_tokenizer_open(&t, scratch_path(folder, "x.gguf"), &err);
-  if (st != status || strstr(err.message, part) == NULL)
+  if (st != status || strstr(err.message, part) == NULL ||
+      strncmp(err.message, scratch_path(folder, "x.gguf: "), strlen(folder) + 9) != 0)
     fail_msg("gave %d '%s', want '%s'", (int)st, err.message, part);
   assert_null(t);
   scratch_remove(folder);
@@ -189,8 +190,38 @@ static void short_types(lb__gguf_writer *w) {
   lb__gguf_set_i32_array(w, "tokenizer.ggml.token_type", (int32_t[]){1}, 1);
 }
 
+static void short_scores(lb__gguf_writer *w) {
+  set_base(w, "gpt-2", two, 2, NULL);
+  lb__gguf_set_f32_array(w, "tokenizer.ggml.scores", (float[]){1}, 1);
+}
+static void scores_of_bools(lb__gguf_writer *w) { /* one byte each, read as four it would leak */
+  set_base(w, "gpt-2", two, 2, NULL);
+  lb__gguf_set_bool_array(w, "tokenizer.ggml.scores", (bool[]){true, false}, 2);
+}
+static void types_of_reals(lb__gguf_writer *w) {
+  set_base(w, "gpt-2", two, 2, NULL);
+  lb__gguf_set_f32_array(w, "tokenizer.ggml.token_type", (float[]){1, 1}, 2);
+}
+static void tokens_of_integers(lb__gguf_writer *w) {
+  lb__gguf_set_string(w, "tokenizer.ggml.model", "gpt2");
+  lb__gguf_set_i32_array(w, "tokenizer.ggml.tokens", (int32_t[]){1, 1}, 2);
+}
+static void model_is_no_string(lb__gguf_writer *w) {
+  lb__gguf_set_u32(w, "tokenizer.ggml.model", 1);
+}
+static void no_merges(lb__gguf_writer *w) {
+  lb__gguf_set_string(w, "tokenizer.ggml.model", "gpt2");
+  lb__gguf_set_string_array(w, "tokenizer.ggml.tokens", two, 2);
+}
+
 static void test_bad_files(void **state) {
   (void)state;
+  expect_bad(short_scores, LB_E_FORMAT, "scores has 1 entries, tokens has 2");
+  expect_bad(scores_of_bools, LB_E_FORMAT, "scores': want an array of floats, found an array");
+  expect_bad(types_of_reals, LB_E_FORMAT, "token_type': want an array of integers, found");
+  expect_bad(tokens_of_integers, LB_E_FORMAT, "tokens': want an array of strings, found");
+  expect_bad(model_is_no_string, LB_E_FORMAT, "model': want a string, found u32");
+  expect_bad(no_merges, LB_E_FORMAT, "'tokenizer.ggml.merges' is missing");
   expect_bad(no_model, LB_E_FORMAT, "tokenizer.ggml.model");
   expect_bad(other_model, LB_E_UNSUPPORTED, "'t5' (known: gpt2 llama)");
   expect_bad(unknown_pre, LB_E_UNSUPPORTED, "'my-pre' (known: ");
@@ -201,10 +232,37 @@ static void test_bad_files(void **state) {
   expect_bad(short_types, LB_E_FORMAT, "token_type has 1 entries");
 }
 
+/* CVE-2025-49847: a token longer than what a narrower integer holds keeps its length. */
+static void test_long_token(void **state) {
+  (void)state;
+  enum { LONG = (1 << 16) + 1 };
+  char *folder = scratch_new(), *text = malloc(LONG);
+  memset(text, 'a', LONG);
+  const lb__gguf_string tokens[] = {{"a", 1}, {text, LONG}};
+  lb__gguf_writer *w;
+  lb_tokenizer *t;
+  size_t size;
+  assert_int_equal(lb__gguf_writer_new(&w, NULL), LB_OK);
+  set_base(w, "gpt-2", tokens, 2, NULL);
+  assert_int_equal(lb__gguf_writer_save(w, scratch_path(folder, "x.gguf"), NULL, NULL, NULL),
+                   LB_OK);
+  assert_int_equal(lb_tokenizer_open(&t, scratch_path(folder, "x.gguf"), NULL), LB_OK);
+  assert_memory_equal(lb_tokenizer_token_text(t, 1, &size), text, LONG);
+  assert_int_equal(size, LONG);
+  char *back;
+  assert_int_equal(lb_tokenizer_decode(t, (int32_t[]){1, 1}, 2, false, &back, &size, NULL), LB_OK);
+  assert_int_equal(size, 2 * LONG);
+  lb_text_free(back);
+  lb_tokenizer_free(t);
+  lb__gguf_writer_free(w);
+  free(text);
+  scratch_remove(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trips), cmocka_unit_test(test_padding),
       cmocka_unit_test(test_added_token_without_row), cmocka_unit_test(test_no_name),
-      cmocka_unit_test(test_bad_files)};
+      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_long_token)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

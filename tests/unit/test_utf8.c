@@ -89,11 +89,12 @@ static void test_long_texts(void **state) {
     assert_int_equal(lb__ascii_prefix(text, at), at);
     text[at] = '\xC3';
     assert_int_equal(lb__ascii_prefix(text, sizeof text), at);
-    assert_false(lb__utf8_valid(text, sizeof text));
+    assert_int_equal(lb__utf8_valid_prefix(text, sizeof text), at);
     text[at + 1] = '\xA9';
     assert_true(lb__utf8_valid(text, sizeof text));
     text[at] = 'a';
     assert_false(lb__utf8_valid(text, sizeof text));
+    assert_int_equal(lb__utf8_valid_prefix(text, sizeof text), at + 1);
   }
 }
 
