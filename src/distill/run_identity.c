@@ -60,6 +60,8 @@ char *lb__run_identity(const lb__setup *s) {
   }
   lb__buf_printf(&b, "data=%016llx\nvocabulary=%lld\n",
                  (unsigned long long)lb__corpus_get_facts(s->corpus)->hash, (long long)s->vocab);
+  if (s->tokenizer != NULL)
+    lb__buf_printf(&b, "tokenizer=%016llx\n", (unsigned long long)lb_tokenizer_hash(s->tokenizer));
   for (size_t i = 0; lb__recipe_row_at(i) != NULL; i++) {
     const lb__recipe_row *row = lb__recipe_row_at(i);
     if (is_free(row->key.path)) continue;

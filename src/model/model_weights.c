@@ -82,8 +82,9 @@ lb_status lb__weight_find(lb__weight_place *place, const lb__checkpoint *c,
   int64_t shape[2] = {place->transpose ? cols : rows, place->transpose ? rows : cols};
   lb_status st = check_shape(t, is_matrix ? 2 : 1, shape, err);
   if (st == LB_OK) st = check_dtype(t, is_matrix, err);
-  if (st == LB_OK) place->stored = t;
-  return st;
+  if (st != LB_OK) return lb__fail_prefix(err, st, "%.160s", lb__checkpoint_name(c));
+  place->stored = t;
+  return LB_OK;
 }
 
 /* ---- changing form ---- */

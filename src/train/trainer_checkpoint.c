@@ -126,7 +126,10 @@ static lb_status find_checkpoint(char **path, const lb__trainer *t, lb_error *er
 static lb_status resume_from(lb__trainer *t, char *path, lb_error *err) {
   lb__saved_state s = {0};
   lb_status st = load_state(t, path, &s, err);
-  if (st == LB_OK) st = lb__loader_seek(t->loader, s.cursor, err);
+  if (st == LB_OK) {
+    st = lb__loader_seek(t->loader, s.cursor, err);
+    if (st != LB_OK) lb__fail_prefix(err, st, "%s", s.name);
+  }
   if (st == LB_OK && t->options.output_dir != NULL) {
     char *own = lb__format("%s/checkpoint-%lld", t->options.output_dir, (long long)s.progress.step);
     if (own == NULL) st = lb__fail_nomem(err, path);

@@ -34,6 +34,12 @@ for file in "$LIMBECK" $library; do
   want "$file" "has no stack protector" '__stack_chk_fail' -s
   want "$file" "calls no fortified function" '__[a-z]+_chk(@|$| )' -s
 done
+# No door to the network, to a shell or to code that is not linked.
+doors='accept|accept4|bind|connect|listen|socket|popen|system|fork|vfork|posix_spawnp?|dlopen|execl.*|execvp.*'
+for file in "$LIMBECK" $library; do
+  found=$(readelf -W --dyn-syms "$file" | sed -n 's/.* UND \([^@ ]*\).*/\1/p' | grep -xE "$doors") || :
+  [ -z "$found" ] || fail "${file##*/}: calls $found"
+done
 # The mark for indirect-branch tracking needs a C library that has it (Debian 12's start files do
 # not); the landing pads are what the compiler was asked for.
 case $(uname -m) in

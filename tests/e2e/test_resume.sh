@@ -54,6 +54,17 @@ distil "$work/job.yaml" "$work/other" "resume_from_checkpoint=$work/unbroken/che
 exits 2
 err_has learning_rate
 
+# So are other models under the same names: two ids of their tokenizers swapped.
+for role in teacher student; do
+  cp -r "$train/gpt2-$role" "$work/$role"
+  sed 's/^      "#": 2,$/      "#": 3,/; s/^      "\$": 3,$/      "$": 2,/' "$train/gpt2-$role/tokenizer.json" \
+    >"$work/$role/tokenizer.json"
+done
+distil "$work/job.yaml" "$work/other" "resume_from_checkpoint=$work/unbroken/checkpoint-12" \
+  "teacher=$work/teacher" "student=$work/student"
+exits 2
+err_has "'tokenizer="
+
 # Asked to go on where nothing is, it begins, and says so.
 distil "$work/job.yaml" "$work/fresh" resume_from_checkpoint=true
 exits 0

@@ -142,6 +142,36 @@ static char *repeated(const char *begin, const char *middle, size_t n, const cha
   return s;
 }
 
+/* CVE-2024-34359: what reaches into the program, or out of it, from a template that runs in Python.
+ */
+static const struct attack {
+  const char *name, *source, *wanted;
+} attacks[] = {
+    {"class of a string", "{{ ''.__class__.__mro__[1].__subclasses__() }}", "line 1: "},
+    {"globals of a helper", "\n{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+     "line 2: "},
+    {"builtins of a loop",
+     "{% for x in ().__class__.__base__.__subclasses__() %}{{ x }}{% endfor %}", "line 1: "},
+    {"attribute by filter", "{{ w | attr('__class__') | attr('__base__') }}", "line 1: "},
+    {"import of a helper", "{{ lipsum.__globals__['os'].system('id') }}", "line 1: "},
+    {"file of the system", "{% include '/etc/passwd' %}", "line 1: tag 'include'"},
+    {"import of a file", "{% from '/etc/passwd' import x %}", "line 1: tag 'from'"},
+    {"format string", "{{ '{0.__class__.__init__.__globals__}'.format(w) }}", "line 1: "},
+    {"call of what is no function", "{{ messages() }}", "line 1: "},
+};
+
+static void attacks_reach_nothing(void **state) {
+  (void)state;
+  lb_chat_text *text;
+  for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
+    lb_status status = render(&text, attacks[i].source, ONE);
+    if (status == LB_OK || strstr(err.message, attacks[i].wanted) == NULL ||
+        strncmp(err.message, "chat template 't', line ", 24) != 0)
+      fail_msg("%s: gave %d %s", attacks[i].name, (int)status, status ? err.message : text->text);
+    assert_null(text);
+  }
+}
+
 /* Long strings must not make single steps slow. */
 #define BIG "{% set a = 'x' * 9999999 %}{% set b = 'x' * 9999999 %}{% set d = {'k': 1} %}"
 
@@ -191,7 +221,7 @@ static void hostile_templates_end_in_an_error(void **state) {
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     lb_status status = render(&text, cases[i].source, ONE);
-    if (status != cases[i].wanted)
+    if (status != cases[i].wanted || strncmp(err.message, "chat template 't', line ", 24) != 0)
       fail_msg("%s gave %d %s", cases[i].source, (int)status, status ? err.message : "");
   }
 }
@@ -258,7 +288,9 @@ static void bad_sources_are_refused(void **state) {
   lb_chat_template *t;
   char *big = repeated("", "x", (1 << 20) + 1, "");
   assert_int_equal(lb_chat_template_parse(&t, big, strlen(big), NULL, &err), LB_E_LIMIT);
-  assert_int_equal(lb_chat_template_parse(&t, "\xff", 1, NULL, &err), LB_E_FORMAT);
+  assert_non_null(strstr(err.message, "chat template 'template': 1048577 bytes"));
+  assert_int_equal(lb_chat_template_parse(&t, "ab\xff", 3, "t", &err), LB_E_FORMAT);
+  assert_string_equal(err.message, "chat template 't': byte 2: not valid UTF-8");
   assert_null(t);
   assert_int_equal(lb_chat_template_parse(&t, "a\0{{ b }}", 9, NULL, NULL), LB_OK);
   lb_chat_template_free(t);
@@ -296,6 +328,7 @@ int main(void) {
       cmocka_unit_test(generation_is_marked_also_inside_macros),
       cmocka_unit_test(strings_share_memory_but_not_bytes),
       cmocka_unit_test(refusals_name_the_construct_and_its_line),
+      cmocka_unit_test(attacks_reach_nothing),
       cmocka_unit_test(hostile_templates_end_in_an_error),
       cmocka_unit_test(nesting_has_a_limit_at_parse_time),
       cmocka_unit_test(long_chains_do_not_overflow_the_stack),

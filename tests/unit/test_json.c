@@ -27,6 +27,8 @@ static void refused(const char *text, size_t size, lb_status wanted, const char 
   assert_int_equal(st, wanted);
   assert_null(value);
   if (strstr(err.message, message) == NULL) fail_msg("'%s' is not in '%s'", message, err.message);
+  if (strncmp(err.message, "a.json:1:", 9) != 0 && strncmp(err.message, "a.json:3:", 9) != 0)
+    fail_msg("no place in '%s'", err.message);
 }
 
 static void test_values(void **state) {

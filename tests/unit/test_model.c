@@ -162,9 +162,103 @@ static void refuses_bad_configs(void **state) {
     if (st != b->status || strstr(err.message, b->says) == NULL)
       fail_msg("%s = %s: status %d '%s', want %d with '%s'", b->key, b->value ? b->value : "-", st,
                err.message, b->status, b->says);
+    if (strncmp(err.message, folder, strlen(folder)) != 0)
+      fail_msg("%s: no file in: %s", b->key, err.message);
     assert_null(m);
     lb__free(config);
   }
+}
+
+/* ---- the same llama as GGUF ---- */
+
+typedef struct gguf_key {
+  const char *key;
+  int32_t value;
+} gguf_key;
+
+static const gguf_key good_keys[] = {
+    {"llama.embedding_length", 4},       {"llama.block_count", 1},
+    {"llama.attention.head_count", 2},   {"llama.feed_forward_length", 6},
+    {"llama.context_length", 16},        {"llama.attention.head_count_kv", 1},
+    {"llama.rope.dimension_count", 2},   {"llama.attention.key_length", 2},
+    {"llama.attention.value_length", 2}, {"llama.attention.sliding_window", 0},
+    {"tokenizer.ggml.bos_token_id", 1},  {"tokenizer.ggml.eos_token_id", 2},
+};
+enum { N_KEYS = sizeof good_keys / sizeof good_keys[0] };
+
+static const char *const gguf_names[N_WEIGHTS] = {
+    "token_embd.weight",     "output_norm.weight",       "blk.0.attn_norm.weight",
+    "blk.0.ffn_norm.weight", "blk.0.attn_q.weight",      "blk.0.attn_k.weight",
+    "blk.0.attn_v.weight",   "blk.0.attn_output.weight", "blk.0.ffn_gate.weight",
+    "blk.0.ffn_up.weight",   "blk.0.ffn_down.weight"};
+
+/* `other` takes the place of the good key of that name. */
+static void write_gguf(const char *path, const gguf_key *other) {
+  lb__gguf_writer *w;
+  assert_int_equal(lb__gguf_writer_new(&w, NULL), LB_OK);
+  lb__gguf_set_string(w, "general.architecture", "llama");
+  lb__gguf_set_f32(w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  for (size_t i = 0; i < N_KEYS; i++)
+    if (strcmp(good_keys[i].key, other->key) != 0)
+      lb__gguf_set_i32(w, good_keys[i].key, good_keys[i].value);
+  lb__gguf_set_i32(w, other->key, other->value);
+  lb__tensor_decl weights[N_WEIGHTS];
+  for (size_t i = 0; i < N_WEIGHTS; i++) {
+    weights[i] = good_weights[i];
+    weights[i].name = gguf_names[i];
+    lb__gguf_add_tensor(w, &weights[i]);
+  }
+  assert_int_equal(lb__gguf_writer_save(w, path, ones, weights, NULL), LB_OK);
+  lb__gguf_writer_free(w);
+}
+
+/* Counts that others used before they looked (llama.cpp#25821: block_count beyond an array). */
+static const struct bad_key {
+  const char *name;
+  gguf_key key;
+  lb_status status;
+  const char *says;
+} bad_keys[] = {
+    {"no layers", {"llama.block_count", 0}, LB_E_FORMAT, "the number of layers is 0"},
+    {"layers beyond any array", {"llama.block_count", 100000}, LB_E_FORMAT, "of layers is 100000"},
+    {"layers of 31 bits", {"llama.block_count", INT32_MAX}, LB_E_FORMAT, "of layers is 2147483647"},
+    {"negative layers", {"llama.block_count", -1}, LB_E_FORMAT, "the number of layers is -1"},
+    {"layers that are not there", {"llama.block_count", 2}, LB_E_FORMAT, "'blk.1."},
+    {"no width", {"llama.embedding_length", 0}, LB_E_FORMAT, "the hidden size is 0"},
+    {"negative width", {"llama.embedding_length", INT32_MIN}, LB_E_FORMAT, "the hidden size is -"},
+    {"width of another file", {"llama.embedding_length", 8}, LB_E_SHAPE, "token_embd.weight: want [8,8]"},
+    {"no heads", {"llama.attention.head_count", 0}, LB_E_FORMAT, "attention heads is 0"},
+    {"heads that do not divide", {"llama.attention.head_count", 3}, LB_E_SHAPE, "blk.0.attn_q.weight: want ["},
+    {"no key-value heads", {"llama.attention.head_count_kv", 0}, LB_E_FORMAT, "key-value heads"},
+    {"negative key-value heads", {"llama.attention.head_count_kv", -2}, LB_E_FORMAT, "is -2"},
+    {"odd head", {"llama.attention.key_length", 3}, LB_E_UNSUPPORTED, "want them equal"},
+    {"inner width of 0", {"llama.feed_forward_length", 0}, LB_E_FORMAT, "intermediate size is 0"},
+    {"no positions", {"llama.context_length", 0}, LB_E_FORMAT, "the number of positions is 0"},
+    {"negative positions", {"llama.context_length", -1}, LB_E_FORMAT, "positions is -1"},
+    {"negative window", {"llama.attention.sliding_window", -1}, LB_E_FORMAT, "window of -1"},
+    {"experts", {"llama.expert_count", 8}, LB_E_UNSUPPORTED, "mixtures of experts (8)"},
+};
+
+static void refuses_bad_keys(void **state) {
+  (void)state;
+  lb_error err = {0};
+  lb_model *m;
+  char *path = in_folder("x.gguf");
+  write_gguf(path, &good_keys[0]);
+  if (lb_model_open(&m, path, NULL, &err) != LB_OK) fail_msg("%s", err.message);
+  lb_model_free(m);
+  for (size_t k = 0; k < sizeof bad_keys / sizeof bad_keys[0]; k++) {
+    const struct bad_key *b = &bad_keys[k];
+    write_gguf(path, &b->key);
+    lb_status st = lb_model_open(&m, path, NULL, &err);
+    if (st != b->status || strstr(err.message, b->says) == NULL ||
+        strncmp(err.message, path, strlen(path)) != 0)
+      fail_msg("%s: status %d '%s', want %d with '%s'", b->name, st, err.message, b->status,
+               b->says);
+    assert_null(m);
+  }
+  unlink(path);
+  lb__free(path);
 }
 
 /* Each weight missing, of another shape, or of another type is an error that names it. */
@@ -274,9 +368,13 @@ static void every_weight_has_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(opens_and_tells_facts),  cmocka_unit_test(refuses_bad_configs),
-      cmocka_unit_test(refuses_bad_weights),    cmocka_unit_test(forward_checks_ids_and_positions),
-      cmocka_unit_test(documents_do_not_mix),   cmocka_unit_test(permutation_is_its_inverse),
+      cmocka_unit_test(opens_and_tells_facts),
+      cmocka_unit_test(refuses_bad_configs),
+      cmocka_unit_test(refuses_bad_keys),
+      cmocka_unit_test(refuses_bad_weights),
+      cmocka_unit_test(forward_checks_ids_and_positions),
+      cmocka_unit_test(documents_do_not_mix),
+      cmocka_unit_test(permutation_is_its_inverse),
       cmocka_unit_test(every_weight_has_names),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -24,6 +24,7 @@ static void refused_bytes(const char *text, size_t size, lb_status wanted, const
   assert_int_equal(lb__yaml_parse(&y, text, size, "r.yaml", &err), wanted);
   assert_null(y);
   if (strstr(err.message, message) == NULL) fail_msg("'%s' is not in '%s'", message, err.message);
+  if (strncmp(err.message, "r.yaml:", 7) != 0) fail_msg("no file in '%s'", err.message);
 }
 
 static void refused(const char *text, const char *message) {
@@ -110,6 +111,18 @@ static void test_refused(void **state) {
   refused("? [a, b]\n: 1\n", "a key must be a plain word");
   refused("? {a: b}\n: 1\n", "a key must be a plain word");
   refused("a: \"x\\0y\"\n", "NUL");
+}
+
+/* Nine aliases to nine aliases, nine times: 300 bytes that would make hundreds of millions. */
+static void test_alias_bomb(void **state) {
+  (void)state;
+  char text[600], *at = text + sprintf(text, "a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+  for (int i = 1; i < 10; i++) {
+    at += sprintf(at, "a%d: &a%d [", i, i);
+    for (int k = 0; k < 9; k++) at += sprintf(at, k > 0 ? ", *a%d" : "*a%d", i - 1);
+    at += sprintf(at, "]\n");
+  }
+  refused(text, "r.yaml:1: anchors");
 }
 
 static void test_duplicate_keys(void **state) {
@@ -203,11 +216,11 @@ static void test_read(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tree),      cmocka_unit_test(test_documents),
-      cmocka_unit_test(test_refused),   cmocka_unit_test(test_duplicate_keys),
-      cmocka_unit_test(test_malformed), cmocka_unit_test(test_depth),
-      cmocka_unit_test(test_size),      cmocka_unit_test(test_many_keys),
-      cmocka_unit_test(test_read),
+      cmocka_unit_test(test_tree),           cmocka_unit_test(test_documents),
+      cmocka_unit_test(test_refused),        cmocka_unit_test(test_alias_bomb),
+      cmocka_unit_test(test_duplicate_keys), cmocka_unit_test(test_malformed),
+      cmocka_unit_test(test_depth),          cmocka_unit_test(test_size),
+      cmocka_unit_test(test_many_keys),      cmocka_unit_test(test_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
