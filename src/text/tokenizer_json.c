@@ -172,8 +172,7 @@ lb_status lb__tokenizer_parse_json(lb_tokenizer **out, const char *text, size_t 
                                    const char *name, lb_error *err) {
   *out = NULL;
   size_t valid = lb__utf8_valid_prefix(text, size);
-  if (valid < size)
-    return lb__fail(err, LB_E_FORMAT, "%s: byte %zu: not valid UTF-8", name, valid);
+  if (valid < size) return lb__fail(err, LB_E_FORMAT, "%s: byte %zu: not valid UTF-8", name, valid);
   lb__json_cursor c = {.begin = text, .at = text, .end = text + size, .name = name};
   lb__buf_init(&c.text, LB__TEXT_MAX);
   big_members m = {0};

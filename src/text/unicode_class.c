@@ -99,23 +99,28 @@ static unsigned class_of(uint32_t c) {
   return bits;
 }
 
+/* What of first..last is among the 256 characters from `page` on; empty: first > last. */
+static lb__code_range clip(uint32_t first, uint32_t last, uint32_t page) {
+  return (lb__code_range){first > page ? first : page, last < page + 255 ? last : page + 255};
+}
+
 static void fill_page(uint16_t *row, uint32_t first) {
   for (uint32_t i = 0; i < 256; i++) row[i] = (uint16_t)class_of(first + i);
-  for (size_t r = 0; r < N_OF(newer_categories); r++)
-    for (uint32_t c = newer_categories[r].first; c <= newer_categories[r].last; c++)
-      if (c >> 8 == first >> 8)
-        row[c & 255] = (uint16_t)(class_of_category(newer_categories[r].category) | LB__UC_FROZEN);
-#define FLIP(ranges, bits)                                                                         \
-  for (size_t r = 0; r < N_OF(ranges); r++)                                                        \
-    for (uint32_t c = ranges[r].first; c <= ranges[r].last; c++)                                   \
-      if (c >> 8 == first >> 8) row[c & 255] ^= (bits)
-  FLIP(newer_numbers, LB__UC_SPLIT_DIGIT);
-  FLIP(older_punctuation, LB__UC_SPLIT_PUNCTUATION);
-  FLIP(older_marks, LB__UC_ACCENT);
-#undef FLIP
-  for (size_t r = 0; r < N_OF(frozen_characters); r++)
-    for (uint32_t c = frozen_characters[r].first; c <= frozen_characters[r].last; c++)
-      if (c >> 8 == first >> 8) row[c & 255] |= LB__UC_FROZEN;
+  for (size_t r = 0; r < N_OF(newer_categories); r++) {
+    lb__code_range part = clip(newer_categories[r].first, newer_categories[r].last, first);
+    for (uint32_t c = part.first; c <= part.last; c++)
+      row[c & 255] = (uint16_t)(class_of_category(newer_categories[r].category) | LB__UC_FROZEN);
+  }
+#define CHANGE(ranges, operator, bits)                                                             \
+  for (size_t r = 0; r < N_OF(ranges); r++) {                                                      \
+    lb__code_range part = clip(ranges[r].first, ranges[r].last, first);                            \
+    for (uint32_t c = part.first; c <= part.last; c++) row[c & 255] operator(bits);                \
+  }
+  CHANGE(newer_numbers, ^=, LB__UC_SPLIT_DIGIT)
+  CHANGE(older_punctuation, ^=, LB__UC_SPLIT_PUNCTUATION)
+  CHANGE(older_marks, ^=, LB__UC_ACCENT)
+  CHANGE(frozen_characters, |=, LB__UC_FROZEN)
+#undef CHANGE
 }
 
 static void build_table(void) {

@@ -484,7 +484,7 @@ static void expect_folder(const char *folder, lb_status want, const char *says) 
   if (strstr(err.message, says) == NULL) fail_msg("want '%s' in: %s", says, err.message);
 }
 
-#define INDEX  "model.safetensors.index.json"
+#define INDEX         "model.safetensors.index.json"
 #define PLACES(shard) "{\"weight_map\":{\"a\":\"" shard "\"}}"
 static const struct index_rule {
   const char *name, *index, *says;

@@ -260,9 +260,11 @@ static void test_long_token(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trips), cmocka_unit_test(test_padding),
-      cmocka_unit_test(test_added_token_without_row), cmocka_unit_test(test_no_name),
-      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_long_token)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips),
+                                     cmocka_unit_test(test_padding),
+                                     cmocka_unit_test(test_added_token_without_row),
+                                     cmocka_unit_test(test_no_name),
+                                     cmocka_unit_test(test_bad_files),
+                                     cmocka_unit_test(test_long_token)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
