@@ -245,7 +245,7 @@ do_valgrind() {
   need valgrind
   do_build release
   tools/valgrind.sh build/limbeck
-  do_test cli/test_growth
+  do_test growth/test_growth
 }
 
 #: install [PREFIX] - build, then install into PREFIX (default /usr/local)
