@@ -94,7 +94,7 @@ static void choose_and_select(lb__product_class *c) {
   for (int i = 0; i < LB__TUNE_CANDIDATES && c->candidates[i].name != NULL; i++) {
     if (!c->candidates[i].runs) continue;
     double best = c->chosen >= 0 ? c->candidates[c->chosen].gflops : 0.0;
-    if (c->chosen < 0 || (best > 0.0 && c->candidates[i].gflops > LB__TUNE_MARGIN * best))
+    if (c->chosen < 0 || (best > 0.0 && c->candidates[i].gflops > LB__RATE_MARGIN * best))
       c->chosen = i;
   }
   if (c->chosen >= 0) c->candidates[c->chosen].select();

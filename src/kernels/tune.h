@@ -2,7 +2,7 @@
  * bfloat16 products are twice as fast as float32 on one CPU that has them, half as fast on another.
  *
  * The first candidate of a class that runs is taken unless another was measured to be faster by
- * LB__TUNE_MARGIN: a noisy machine should not choose anew each day, since kernels differ in their
+ * LB__RATE_MARGIN: a noisy machine should not choose anew each day, since kernels differ in their
  * last digits. */
 #ifndef LB_KERNELS_TUNE_H
 #define LB_KERNELS_TUNE_H
@@ -10,7 +10,6 @@
 #include "ops/kernel_table.h"
 
 enum { LB__TUNE_CANDIDATES = 3 };
-#define LB__TUNE_MARGIN 1.25
 
 typedef struct lb__candidate {
   const char *name;     /* NULL: no more */

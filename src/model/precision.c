@@ -98,8 +98,8 @@ static bool is_in_blocks(const lb_model *m) {
 /* ---- the precision of a model ---- */
 
 bool lb__precision_is_faster(lb_precision precision) {
-  const double *rates = lb__kernels()->product_rates, margin = 1.25;
-  return rates[lb__model_compute(precision)] > margin * rates[LB__COMPUTE_F32] &&
+  const double *rates = lb__kernels()->product_rates;
+  return rates[lb__model_compute(precision)] > LB__RATE_MARGIN * rates[LB__COMPUTE_F32] &&
          rates[LB__COMPUTE_F32] > 0.0;
 }
 
