@@ -57,9 +57,7 @@ static size_t fastest(const lb_precision_comparison *found, double max_kl) {
 static void tell(const lb_precision_comparison *found, size_t best, double max_kl) {
   lb__buf line;
   lb__buf_init(&line, 512);
-  for (size_t i = 1; i < found->n; i++)
-    lb__buf_printf(&line, "%s %s KL %.4f", i > 1 ? "," : "",
-                   lb_precision_name(found->precisions[i].precision), found->precisions[i].mean_kl);
+  lb__precisions_list(&line, found);
   lb__log(LB_LOG_NOTE, "the teacher on %lld tokens of the data, beside f32:%s -> %s (bound %g)",
           (long long)found->n_tokens, lb__buf_text(&line),
           lb_precision_name(found->precisions[best].precision), max_kl);
@@ -91,7 +89,7 @@ lb_status lb__teacher_choose_precision(lb__setup *s, const lb__teacher_least *le
                                        lb_error *err) {
   lb_model *plain = lb__teacher_model(s->teacher), *int8 = NULL, *chosen = plain;
   const lb_model_info *info = lb_model_get_info(plain);
-  if (info->n_parameters < least->parameters || lb__setup_run_tokens(s) < least->tokens)
+  if (info->n_parameters < least->parameters || lb__setup_run_tokens(s) < (double)least->tokens)
     return LB_OK;
   lb_status st = LB_OK;
   if (lb__precision_is_faster(LB_PRECISION_INT8))

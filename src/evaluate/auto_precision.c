@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/random.h"
-#include "model/forward.h"
 #include "model/trainable.h"
 #include "ops/kernel_table.h"
 
@@ -171,9 +170,7 @@ static void tell(const lb_precision_comparison *found, const lb_precision_figure
   const lb_precision_figures *f = found->precisions;
   lb__buf line;
   lb__buf_init(&line, 1024);
-  for (size_t i = 1; i < found->n; i++)
-    lb__buf_printf(&line, "%s %s KL %.4f", i > 1 ? "," : "", lb_precision_name(f[i].precision),
-                   f[i].mean_kl);
+  lb__precisions_list(&line, found);
   lb__buf_printf(&line, " -> %s (%.1f s, ", lb_precision_name(best->precision), seconds);
   if (why->status == LB_OK)
     lb__buf_printf(&line, "remembered in %s)", path);

@@ -230,6 +230,14 @@ lb_status lb__precisions_measure(lb_precision_comparison *out, const lb__variant
   return st;
 }
 
+void lb__precisions_list(lb__buf *line, const lb_precision_comparison *found) {
+  for (size_t i = 1; i < found->n; i++) {
+    const lb_precision_figures *f = &found->precisions[i];
+    lb__buf_printf(line, "%s %s KL %.4f", i > 1 ? "," : "", lb_precision_name(f->precision),
+                   f->mean_kl);
+  }
+}
+
 /* ---- all precisions ---- */
 
 /* Opened and used once: what of the file is needed has come into memory then. */

@@ -4,6 +4,8 @@
 #ifndef LB_EVALUATE_PRECISIONS_H
 #define LB_EVALUATE_PRECISIONS_H
 
+#include "base/memory.h"
+
 #include <limbeck/score.h>
 
 /* One way to compute. F32, BF16 and STORED may share an open model: what differs is the products.
@@ -20,5 +22,8 @@ typedef struct lb__variant {
 lb_status lb__precisions_measure(lb_precision_comparison *out, const lb__variant *variants,
                                  size_t n, const lb_prompt *documents, size_t n_documents,
                                  int64_t n_written, const volatile int *cancel, lb_error *err);
+
+/* Adds " bf16 KL 0.0001, int8 KL 0.0046": all but the first, which is F32. */
+void lb__precisions_list(lb__buf *line, const lb_precision_comparison *found);
 
 #endif
