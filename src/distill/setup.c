@@ -180,13 +180,13 @@ static lb_status open_loader(lb__setup *s, lb_error *err) {
   return lb__loader_new(&s->loader, s->corpus, &o, err);
 }
 
-int64_t lb__setup_run_tokens(const lb__setup *s) {
+double lb__setup_run_tokens(const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   double tokens = (double)lb__corpus_get_facts(s->corpus)->n_tokens;
   double epochs = r->train.num_train_epochs;
   if (r->train.max_steps > 0)
     epochs = (double)r->train.max_steps / (double)lb__loader_steps_per_epoch(s->loader);
-  return (int64_t)(tokens * epochs);
+  return tokens * epochs;
 }
 
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,

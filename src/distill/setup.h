@@ -37,7 +37,7 @@ lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_optio
                          const lb__setup_options *how, lb_error *err);
 void lb__setup_close(lb__setup *s);
 /* Tokens that a run trains on, repetitions counted. */
-int64_t lb__setup_run_tokens(const lb__setup *s);
+double lb__setup_run_tokens(const lb__setup *s);
 
 /* Tells the caller what is being done. */
 void lb__setup_phase(const lb__setup *s, const char *what, uint64_t done, uint64_t total);

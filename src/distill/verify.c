@@ -467,8 +467,9 @@ static lb_status check_teacher(bench *b) {
   lb__head_side fast, full;
   lb_tensor *targets;
   lb__fused_head_sums sums = {0};
-  if (s->teacher == NULL ||
-      lb_model_get_info(lb__teacher_model(s->teacher))->precision == LB_PRECISION_F32) {
+  lb_precision precision = LB_PRECISION_F32;
+  if (s->teacher != NULL) precision = lb_model_get_info(lb__teacher_model(s->teacher))->precision;
+  if (precision == LB_PRECISION_F32) {
     skip(b, s->teacher == NULL
                 ? "there is no teacher"
                 : "the teacher computes in f32: stored weights are expanded exactly");
@@ -493,9 +494,9 @@ static lb_status check_teacher(bench *b) {
   }
   double kl = sums.facts[LB__FACT_FORWARD_KL] / (double)batch.micro.n_tokens;
   double most = b->recipe->distill.teacher_precision_max_kl;
-  const char *name = lb_precision_name(lb_model_get_info(lb__teacher_model(s->teacher))->precision);
   if (st == LB_OK)
-    found(b, kl <= most, "KL(f32 || %s) %.5f nats a token (want <= %g)", name, kl, most);
+    found(b, kl <= most, "KL(f32 || %s) %.5f nats a token (want <= %g)",
+          lb_precision_name(precision), kl, most);
   lb__teacher_free(exact);
   return st;
 }
