@@ -3,12 +3,17 @@
 
 #include "base/fail.h"
 
-/* What stays the same over the renderings of one conversation. */
+/* A template without {% generation %} shows the conversation again for each turn of the assistant,
+ * so the work grows with the square of the messages. In bytes of messages; each counts for
+ * MESSAGE_WORK more, since short ones cost too. About a second, 1300 short messages. */
+enum { MOST_WORK = 1 << 28, MESSAGE_WORK = 256 };
+
+/* One conversation and what its renderings share. */
 typedef struct talk {
   const lb__example *e;
   const lb_chat_template *template;
   const lb_chat_render_options *options;
-  size_t n;
+  size_t n, work;  /* messages; done so far, see MOST_WORK */
   char **messages; /* [n] as JSON */
   char *rest;      /* other variables as JSON members, each with a comma before it */
 } talk;
@@ -88,7 +93,7 @@ static lb_status begin_talk(talk *t, const lb__example *e, lb_error *err) {
 }
 
 /* The first n messages. */
-static lb_status render(lb_chat_text **out, const talk *t, size_t n, bool add_generation_prompt,
+static lb_status render(lb_chat_text **out, talk *t, size_t n, bool add_generation_prompt,
                         lb_error *err) {
   *out = NULL;
   lb__buf json;
@@ -102,6 +107,13 @@ static lb_status render(lb_chat_text **out, const talk *t, size_t n, bool add_ge
   lb__buf_add_text(&json, t->rest);
   lb__buf_add_char(&json, '}');
   lb_status st = lb__buf_check(&json, "messages", err);
+  t->work += json.size + n * MESSAGE_WORK;
+  if (st == LB_OK && t->work > MOST_WORK && n < t->n)
+    st = lb__fail(err, LB_E_FORMAT,
+                  "a conversation of %zu messages is too long for this chat template, which must "
+                  "show it again for each turn of the assistant; use a template with "
+                  "{%% generation %%}, train on the completion only, or cut the conversation",
+                  t->n);
   if (st == LB_OK) st = lb_chat_render(out, t->template, json.bytes, json.size, t->options, err);
   lb__buf_deinit(&json);
   return st;
@@ -173,8 +185,8 @@ static size_t before_answer(const lb_chat_text *text, size_t at, const json_t *m
 /* The generation prompt and the turn part ways (the prompt opens a <think> that the turn, in
  * this template, does not show). The conversation before must be the same; of the turn, what equals
  * the prompt is given. */
-static lb_status find_fork(size_t *begin, const talk *t, size_t first,
-                           const lb_chat_text *with_turn, size_t common, lb_error *err) {
+static lb_status find_fork(size_t *begin, talk *t, size_t first, const lb_chat_text *with_turn,
+                           size_t common, lb_error *err) {
   lb_chat_text *before = NULL;
   lb_status st = first > 0 ? render(&before, t, first, false, err) : LB_OK;
   if (st != LB_OK) return st;
@@ -191,8 +203,8 @@ static lb_status find_fork(size_t *begin, const talk *t, size_t first,
   return LB_OK;
 }
 
-static lb_status find_begin(size_t *begin, const talk *t, size_t first,
-                            const lb_chat_text *with_turn, lb_error *err) {
+static lb_status find_begin(size_t *begin, talk *t, size_t first, const lb_chat_text *with_turn,
+                            lb_error *err) {
   lb_chat_text *prompt;
   *begin = 0;
   lb_status st = render(&prompt, t, first, true, err);
@@ -207,7 +219,7 @@ static lb_status find_begin(size_t *begin, const talk *t, size_t first,
 
 /* Messages first..last are trained: in the whole text when that shows them as the model would have
  * written them, else in a text of their own. */
-static lb_status add_turn(lb__turn_texts *out, lb__turn_text *whole, const talk *t, size_t first,
+static lb_status add_turn(lb__turn_texts *out, lb__turn_text *whole, talk *t, size_t first,
                           size_t last, lb_error *err) {
   size_t begin;
   lb_chat_text *own = NULL; /* the conversation up to the turn */
@@ -261,7 +273,7 @@ static lb_status add_marked(lb__turn_text *whole, lb_error *err) {
   return st;
 }
 
-static lb_status add_assistant_turns(lb__turn_texts *out, lb__turn_text *whole, const talk *t,
+static lb_status add_assistant_turns(lb__turn_texts *out, lb__turn_text *whole, talk *t,
                                      lb_error *err) {
   lb_status st = LB_OK;
   for (size_t i = 0; i < t->n && st == LB_OK; i++)
@@ -269,8 +281,7 @@ static lb_status add_assistant_turns(lb__turn_texts *out, lb__turn_text *whole, 
   return st;
 }
 
-static lb_status add_completion(lb__turn_texts *out, lb__turn_text *whole, const talk *t,
-                                lb_error *err) {
+static lb_status add_completion(lb__turn_texts *out, lb__turn_text *whole, talk *t, lb_error *err) {
   if (t->e->n_given > 0) return add_turn(out, whole, t, t->e->n_given, t->n - 1, err);
   for (size_t i = t->n; i > 0; i--)
     if (is_assistant(t, i - 1)) return add_turn(out, whole, t, i - 1, i - 1, err);

@@ -45,7 +45,8 @@ bool lb__template_marks_generation(const lb_chat_template *t);
 /* Renders a conversation. Without a trained turn there is one text without ranges.
  * @owns  the contents of *out, which starts zeroed: lb__turn_texts_deinit, whatever the status
  * @error those of lb_chat_render; LB_E_FORMAT when the template shows the conversation before a
- *        turn in another way once the turn follows, so that the turn cannot be found */
+ *        turn in another way once the turn follows, so that the turn cannot be found, or when there
+ * are so many turns that rendering each would take more than a second or so */
 lb_status lb__turns_render(lb__turn_texts *out, const lb__example *e, const lb_chat_template *t,
                            bool marks_generation, const lb_chat_render_options *options,
                            lb__trained_turns which, lb_error *err);

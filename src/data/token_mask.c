@@ -56,6 +56,7 @@ typedef struct mask {
   text_view text;
   const lb__byte_range *ranges;
   size_t n_ranges, range; /* the first range that ends behind where we are */
+  size_t retokenized;     /* bytes, see MOST_RETOKENIZED */
 } mask;
 
 /* How [begin, end) meets the ranges; the calls go forwards. */
@@ -96,11 +97,21 @@ static lb_status mask_by_decoding(mask *m, bool *found, lb_error *err) {
 
 /* ---- by tokenising the text up to a border ---- */
 
+/* Each border costs tokenizations of all that is before it. About a second. */
+enum { MOST_RETOKENIZED = 1 << 24 };
+
 /* *clean: the tokens of text[0..at) are the first *n of all tokens. */
-static lb_status tokens_before(size_t *n, bool *clean, const mask *m, lb_text_span *cut, size_t at,
+static lb_status tokens_before(size_t *n, bool *clean, mask *m, lb_text_span *cut, size_t at,
                                lb_error *err) {
   static const lb_encode_options plain = {.add_special_tokens = false, .parse_special = true};
   size_t n_cut = 0, left = at;
+  m->retokenized += at;
+  if (m->retokenized > MOST_RETOKENIZED)
+    return lb__fail(err, LB_E_FORMAT,
+                    "cannot tell which tokens of %zu bytes with %zu trained parts are trained: the "
+                    "tokenizer changes the text, so that each border is looked for in tokens of "
+                    "all the text before it; cut the row, or train on all of it",
+                    m->text.size, m->n_ranges);
   for (size_t i = 0; i < m->text.n && left > 0; i++) {
     cut[n_cut] = m->text.spans[i];
     if (cut[n_cut].size > left) cut[n_cut].size = left;
@@ -121,8 +132,8 @@ enum { FARTHEST = 256 }; /* bytes from a border to the next place where tokens p
 
 /* The nearest place from a border on, in one direction, where the tokens part: *n tokens before it.
  */
-static lb_status find_parting(size_t *n, const mask *m, lb_text_span *cut, size_t border,
-                              int direction, lb_error *err) {
+static lb_status find_parting(size_t *n, mask *m, lb_text_span *cut, size_t border, int direction,
+                              lb_error *err) {
   for (size_t at = border, moved = 0; moved < FARTHEST; moved++) {
     bool clean = false;
     if (at == 0 || at >= m->text.size) {
@@ -141,7 +152,7 @@ static lb_status find_parting(size_t *n, const mask *m, lb_text_span *cut, size_
 
 /* The tokens before a border, and those before its end. One token may lie across it; of several we
  * cannot tell which, and nothing is learned rather than something wrong. */
-static lb_status find_border(size_t *before, size_t *through, const mask *m, lb_text_span *cut,
+static lb_status find_border(size_t *before, size_t *through, mask *m, lb_text_span *cut,
                              size_t border, lb_error *err) {
   lb_status st = find_parting(before, m, cut, border, -1, err);
   if (st == LB_OK) st = find_parting(through, m, cut, border, 1, err);
@@ -170,7 +181,7 @@ static lb_status mask_by_prefixes(mask *m, lb_error *err) {
 lb_status lb__mask_tokens(bool *trained, const lb_tokenizer *tokenizer, const int32_t *ids,
                           size_t n, const lb_text_span *spans, size_t n_spans,
                           const lb__byte_range *ranges, size_t n_ranges, lb_error *err) {
-  mask m = {trained, tokenizer, ids, n, view_of(spans, n_spans), ranges, n_ranges, 0};
+  mask m = {trained, tokenizer, ids, n, view_of(spans, n_spans), ranges, n_ranges, 0, 0};
   bool found;
   memset(trained, 0, n * sizeof *trained);
   if (n == 0 || n_ranges == 0) return LB_OK;

@@ -12,7 +12,8 @@
 #include <limbeck/tokenizer.h>
 
 /* trained[i] for ids[n], which are the tokens of the spans without added special tokens.
- * @error LB_E_FORMAT when a border cannot be found, and those of encoding; LB_E_NOMEM
+ * @error LB_E_FORMAT when a border cannot be found, or in a second or so; those of encoding;
+ * LB_E_NOMEM
  * @test tests/unit/test_corpus.c, tests/golden/test_golden_data.c */
 lb_status lb__mask_tokens(bool *trained, const lb_tokenizer *tokenizer, const int32_t *ids,
                           size_t n, const lb_text_span *spans, size_t n_spans,

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/yaml.h"
+#include "data/corpus.h"
 #include "data/dataset.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
@@ -82,13 +83,18 @@ static void parse_yaml(const lb__buf *input) {
 
 /* ---- data: a file that ends in .jsonl, .json or .txt ---- */
 
-static void read_rows(const lb__buf *input, const char *ending) {
-  char path[100];
+/* The caller removes the file. */
+static const char *write_file(const lb__buf *input, const char *ending) {
+  static char path[100];
   snprintf(path, sizeof path, "/tmp/limbeck-growth-XXXXXX%s", ending);
   int fd = mkstemps(path, (int)strlen(ending));
   if (fd < 0 || write(fd, lb__buf_text(input), input->size) != (ssize_t)input->size) exit(1);
   close(fd);
-  const char *paths[] = {path};
+  return path;
+}
+
+static void read_rows(const lb__buf *input, const char *ending) {
+  const char *path = write_file(input, ending), *paths[] = {path};
   lb__dataset *d;
   lb__row_batch b;
   lb_error err;
@@ -132,6 +138,52 @@ static void jsonl_empty(lb__buf *out, size_t n) {
 }
 static void json_rows(lb__buf *out, size_t n) {
   put_wrapped(out, "[", n, "\n{\"text\":\"row #\",\"a\":[{}]}", "]");
+}
+
+/* ---- a conversation, to ids of which the assistant's are learned ---- */
+
+static lb_tokenizer *letters;
+static lb_chat_template *marks_generation;
+
+static void conversation(lb__buf *out, size_t n) {
+  put_wrapped(out, "{\"messages\":[", n + 1,
+              "{\"role\":\"user\",\"content\":\"a#\"},"
+              "{\"role\":\"assistant\",\"content\":\"bb#\"}",
+              "]}\n");
+}
+static void begin_conversation(void) {
+  static const char source[] =
+      "{% for m in messages %}{% if m.role == 'user' %}a{{ m.content }}{% else %}"
+      "{% generation %}b{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}";
+  static const char tokenizer[] =
+      "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"decoder\":{"
+      "\"type\":"
+      "\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"0\":0,\"1\":1,\"2\":2,\"3\":3,\"4\":"
+      "4,"
+      "\"5\":5,\"6\":6,\"7\":7,\"8\":8,\"9\":9,\"a\":10,\"b\":11},\"merges\":[]}}";
+  lb_error err;
+  growth_must(lb__tokenizer_parse_json(&letters, tokenizer, strlen(tokenizer), "letters", &err),
+              &err);
+  growth_must(lb_chat_template_parse(&marks_generation, source, strlen(source), "generation", &err),
+              &err);
+}
+static void end_conversation(void) {
+  lb_chat_template_free(marks_generation);
+  lb_tokenizer_free(letters);
+}
+static void read_conversation(const lb__buf *input) {
+  const char *path = write_file(input, ".jsonl");
+  lb__corpus *c;
+  lb_error err;
+  lb__corpus_options o = lb__corpus_options_default();
+  o.paths = &path;
+  o.n_paths = 1;
+  o.tokenizer = letters;
+  o.chat_template = marks_generation;
+  o.max_length = INT32_MAX;
+  growth_must(lb__corpus_open(&c, &o, &err), &err);
+  lb__corpus_free(c);
+  unlink(path);
 }
 
 /* ---- GGUF ---- */
@@ -253,6 +305,8 @@ const growth_case growth_file_cases[] = {
     {"JSON Lines: empty lines", 5000, jsonl_empty, read_jsonl, NULL, NULL},
     {"JSON list: rows", 1000, json_rows, read_json_list, NULL, NULL},
     {"running text", 40000, growth_words, read_text, NULL, NULL},
+    {"JSON Lines: one conversation", 300, conversation, read_conversation, begin_conversation,
+     end_conversation},
     {"GGUF: keys", 1000, gguf_keys, open_gguf, NULL, NULL},
     {"GGUF: strings of an array", 2000, gguf_strings, open_gguf, NULL, NULL},
     {"GGUF: tensors", 1000, gguf_tensors, open_gguf, NULL, NULL},

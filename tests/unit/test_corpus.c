@@ -409,6 +409,39 @@ static void a_template_that_complains(void **state) {
   assert_non_null(strstr(err.message, "no such talk"));
 }
 
+/* n messages, the user's first, each of `content`. */
+static void write_conversation(size_t n, const char *content) {
+  lb__buf b;
+  lb__buf_init(&b, SIZE_MAX);
+  lb__buf_add_text(&b, "{\"messages\":[");
+  for (size_t i = 0; i < n; i++)
+    lb__buf_printf(&b, "%s{\"role\":\"%s\",\"content\":\"%s\"}", i > 0 ? "," : "",
+                   i % 2 == 0 ? "user" : "assistant", content);
+  lb__buf_add_text(&b, "]}");
+  scratch_write_text(folder, "d.jsonl", lb__buf_text(&b));
+  lb__buf_deinit(&b);
+}
+
+/* A template that must be asked anew for each turn is not asked for ever. */
+static void a_conversation_without_end(void **state) {
+  (void)state;
+  lb_chat_template *marks =
+      template_of("{% for m in messages %}{% if m.role == 'assistant' %}<a>{% generation %}"
+                  "{{ m.content }}</s>{% endgeneration %}{% endif %}{% endfor %}");
+  write_conversation(3000, "a");
+  lb__corpus *c;
+  lb__corpus_options o = options_for("d.jsonl");
+  assert_int_equal(lb__corpus_open(&c, &o, &err), LB_E_FORMAT);
+  assert_non_null(strstr(err.message, "d.jsonl:1: "));
+  assert_non_null(strstr(err.message, "a conversation of 3000 messages is too long"));
+  o.chat_template = marks;
+  o.max_length = 1 << 20;
+  c = open_corpus(&o);
+  assert_int_equal(lb__corpus_get_facts(c)->n_trained, 1500 * 2);
+  lb__corpus_free(c);
+  lb_chat_template_free(marks);
+}
+
 /* Tokens must not depend on the day. */
 static void the_date_stands_still(void **state) {
   (void)state;
@@ -444,6 +477,30 @@ static void borders_in_normalised_text(void **state) {
   }
   lb__corpus_free(c);
   lb_tokenizer_free(t);
+}
+
+/* Two tokenizations for each border: of many borders in much text, too many. */
+static void too_many_borders_in_normalised_text(void **state) {
+  (void)state;
+  char content[4001];
+  memset(content, 'A', sizeof content - 1);
+  content[sizeof content - 1] = '\0';
+  lb_chat_template *t = template_of(
+      "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
+      "{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}");
+  lb_tokenizer *lower = small_tokenizer(
+      "\"normalizer\":{\"type\":\"Lowercase\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\","
+      "\"add_prefix_space\":false,\"use_regex\":false},\"decoder\":{\"type\":\"ByteLevel\"},"
+      "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}");
+  write_conversation(100, content);
+  lb__corpus *c;
+  lb__corpus_options o = options_for("d.jsonl");
+  o.tokenizer = lower;
+  o.chat_template = t;
+  assert_int_equal(lb__corpus_open(&c, &o, &err), LB_E_FORMAT);
+  assert_non_null(strstr(err.message, "400000 bytes with 50 trained parts"));
+  lb_tokenizer_free(lower);
+  lb_chat_template_free(t);
 }
 
 /* ---- limits and counts ---- */
@@ -800,8 +857,10 @@ int main(void) {
       cmocka_unit_test(a_template_that_rewrites_history),
       cmocka_unit_test(a_template_that_hides_the_turn),
       cmocka_unit_test(a_template_that_complains),
+      cmocka_unit_test(a_conversation_without_end),
       cmocka_unit_test(the_date_stands_still),
       cmocka_unit_test(borders_in_normalised_text),
+      cmocka_unit_test(too_many_borders_in_normalised_text),
       cmocka_unit_test(truncation_keeps_the_beginning),
       cmocka_unit_test(most_documents),
       cmocka_unit_test(bad_rows_are_counted),
