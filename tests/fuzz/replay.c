@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +27,14 @@ enum { SMALL_SECONDS = 10 };
 enum { SMALL_SECONDS = 1 };
 #endif
 
-static _Atomic size_t in_use, peak;
+static atomic_size_t in_use, peak;
 static size_t worst_memory;
 static double worst_seconds;
 
 static void count(size_t less, size_t more) {
-  size_t now = in_use += more - less;
-  size_t most = peak;
-  while (now > most &&
-         !__atomic_compare_exchange_n(&peak, &most, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+  size_t now = atomic_fetch_add(&in_use, more - less) + more - less;
+  size_t most = atomic_load(&peak);
+  while (now > most && !atomic_compare_exchange_weak(&peak, &most, now))
     ;
 }
 
@@ -80,7 +80,8 @@ static void run(const uint8_t *bytes, size_t size) {
   uint8_t *copy = malloc(size > 0 ? size : 1);
   if (copy == NULL) return;
   memcpy(copy, bytes, size);
-  size_t before = peak = in_use;
+  size_t before = atomic_load(&in_use);
+  atomic_store(&peak, before);
   double begin = cpu_seconds();
   LLVMFuzzerTestOneInput(copy, size);
   check_cost(size, peak - before, cpu_seconds() - begin);
