@@ -2,7 +2,7 @@
  *
  *   parameters P: weights, gradients, two moments: 4 x 4 P
  *   recorded activations of a layer, per token: the residual stream twice, both norms' results, q,
- * k, v, attention's result and projection, the logsumexps, the MLP's inner tensors and its result
+ *   k, v, attention's result, the logsumexps, the MLP's inner tensors
  *   gradients of activations: a few of the widest at a time, because their memory is used again
  *   the head: 256 rows of logits of both models, and the rows' hidden states and their gradient
  *   the teacher runs in place: a few tensors of its widest kind */
@@ -29,7 +29,7 @@ static int64_t layer_floats(const lb_model_info *i) {
   bool head_norms = strcmp(i->family, "qwen3") == 0 || strcmp(i->family, "gemma3") == 0;
   bool sandwich = strcmp(i->family, "gemma3") == 0;
   int64_t C = i->hidden_size, Q = query_width(i), K = key_width(i), F = i->intermediate_size;
-  int64_t stream_and_norms = (sandwich ? 8 : 6) * C;
+  int64_t stream_and_norms = (sandwich ? 6 : 4) * C;
   int64_t heads = (head_norms ? 2 : 1) * (Q + K) + K + Q + i->n_heads;
   return stream_and_norms + heads + (gated ? 3 : 2) * F;
 }

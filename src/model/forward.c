@@ -168,15 +168,22 @@ static bool is_tapped(const pass *p) {
   return false;
 }
 
-/* x + part(x). Where nothing will walk back, in place, and what `part` allocated is given back. */
+/* *x += delta, where the backward pass will not miss what is overwritten. */
+static lb_status add_delta(const pass *p, lb_tensor **x, lb_tensor *delta) {
+  if (p->s->tape == NULL) return lb__op_add_to(p->s, *x, delta, p->err);
+  lb_status st = lb__op_add_to(p->s, delta, *x, p->err);
+  *x = delta;
+  return st;
+}
+
+/* x + part(x). Where nothing will walk back, what `part` allocated is given back. */
 static lb_status residual(const pass *p, lb_tensor **x,
                           lb_status (*part)(const pass *, lb_tensor **, const lb_tensor *)) {
   lb_tensor *delta;
   lb__arena_mark mark = lb__arena_get_mark(&p->s->arena);
   lb_status st = part(p, &delta, *x);
-  if (p->s->tape != NULL) return st == LB_OK ? lb__op_add(p->s, x, *x, delta, p->err) : st;
-  if (st == LB_OK) st = lb__op_add_to(p->s, *x, delta, p->err);
-  if (!is_tapped(p)) lb__arena_release(&p->s->arena, mark);
+  if (st == LB_OK) st = add_delta(p, x, delta);
+  if (p->s->tape == NULL && !is_tapped(p)) lb__arena_release(&p->s->arena, mark);
   return st;
 }
 
@@ -259,11 +266,6 @@ static lb_status make_indices(pass *p) {
   return st;
 }
 
-static lb_status add_places(const pass *p, lb_tensor **x, const lb_tensor *places) {
-  if (p->s->tape != NULL) return lb__op_add(p->s, x, *x, places, p->err);
-  return lb__op_add_to(p->s, *x, places, p->err);
-}
-
 static lb_status embed(const pass *p, lb_tensor **x) {
   lb_tensor *ids, *places;
   lb_status st = lb__stream_i32(&ids, p->s, p->batch->ids, p->batch->n_tokens, p->err);
@@ -271,7 +273,7 @@ static lb_status embed(const pass *p, lb_tensor **x) {
     st = lb__op_embed(p->s, x, ids, weight(p, LB__W_TOKEN_EMBED), p->m->config.embed_scale, p->err);
   if (st == LB_OK && p->m->config.family->learned_positions) {
     st = lb__op_embed(p->s, &places, p->positions, weight(p, LB__W_POSITION_EMBED), 1.0f, p->err);
-    if (st == LB_OK) st = add_places(p, x, places);
+    if (st == LB_OK) st = add_delta(p, x, places);
   }
   return st == LB_OK ? drop(p, x, draw(p, p->m->config.embed_dropout, 0)) : st;
 }

@@ -93,41 +93,18 @@ static lb_status add_gradient(lb__stream *s, const lb_tensor *x, const lb_tensor
   return lb__run_add_scaled(&s->arena, &args, err);
 }
 
-typedef struct add_saved {
-  lb_tensor a, b;
-} add_saved;
-
-static lb_status add_backward(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err) {
-  const add_saved *k = saved;
-  lb_status st = add_gradient(s, &k->a, dout, 1.0f, err);
-  return st == LB_OK ? add_gradient(s, &k->b, dout, 1.0f, err) : st;
-}
-
-lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const lb_tensor *b,
-                     lb_error *err) {
-  *out = NULL;
-  lb_status st = check_two(s, LB__OP_add, (lb__named){"a", a}, (lb__named){"b", b}, err);
-  if (st != LB_OK) return st;
-  lb_tensor *y;
-  st = result_like(&y, s, LB__OP_add, "a", a, err);
-  if (st != LB_OK) return st;
-  lb__add_args args = {.out = y, .a = a, .b = b};
-  st = lb__run_add(&s->arena, &args, err);
-  add_saved saved = {.a = *a, .b = *b};
-  if (st == LB_OK && (lb__tape_wants(s, a) || lb__tape_wants(s, b)))
-    st = lb__tape_record(s, y, false, add_backward, &saved, sizeof saved, err);
-  if (st == LB_OK) *out = y;
-  return st;
+static lb_status add_to_backward(lb__stream *s, const lb_tensor *dout, void *saved, lb_error *err) {
+  const lb_tensor *delta = saved;
+  return add_gradient(s, delta, dout, 1.0f, err); /* x's gradient is dout itself */
 }
 
 lb_status lb__op_add_to(lb__stream *s, lb_tensor *x, const lb_tensor *delta, lb_error *err) {
   lb_status st = check_two(s, LB__OP_add, (lb__named){"x", x}, (lb__named){"delta", delta}, err);
   if (st != LB_OK) return st;
-  if (lb__tape_wants(s, x) || lb__tape_wants(s, delta))
-    return lb__fail(err, LB_E_ARG,
-                    "add: x += delta is not recorded, and a gradient is wanted; use lb__op_add");
   lb__add_args args = {.out = x, .a = x, .b = delta};
-  return lb__run_add(&s->arena, &args, err);
+  st = lb__run_add(&s->arena, &args, err);
+  if (st != LB_OK || !lb__tape_wants(s, delta)) return st;
+  return lb__tape_record(s, x, lb__tape_wants(s, x), add_to_backward, delta, sizeof *delta, err);
 }
 
 typedef struct scale_saved {

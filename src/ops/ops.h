@@ -379,9 +379,8 @@ lb_status lb__op_act(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__act
                      lb_error *err);
 lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, const lb_tensor *up,
                          lb__act_kind kind, lb_error *err);
-lb_status lb__op_add(lb__stream *s, lb_tensor **out, const lb_tensor *a, const lb_tensor *b,
-                     lb_error *err);
-/* x += delta: the residual of a pass that nothing will walk backwards; refused while recording. */
+/* x += delta. While recording, only when no backward step needs what x was: the result of a linear,
+ * a norm, dropout, not that of softcap or attention. */
 lb_status lb__op_add_to(lb__stream *s, lb_tensor *x, const lb_tensor *delta, lb_error *err);
 lb_status lb__op_scale(lb__stream *s, lb_tensor **out, const lb_tensor *x, float factor,
                        lb_error *err);

@@ -132,7 +132,8 @@ static double act_mul_same(gradient_probe *p) {
 
 static double add(gradient_probe *p) {
   lb_tensor *y, *a = probe_input(p, 2, 3, 4, 1), *b = probe_input(p, 2, 3, 4, 1);
-  PROBE_OK(lb__op_add(&p->stream, &y, a, b, &p->err));
+  PROBE_OK(lb__op_scale(&p->stream, &y, a, 1.5f, &p->err));
+  PROBE_OK(lb__op_add_to(&p->stream, y, b, &p->err));
   return probe_sum(p, y);
 }
 
@@ -154,17 +155,17 @@ static double softcap(gradient_probe *p) {
  * result is used by nobody. */
 static double block(gradient_probe *p) {
   lb__stream *s = &p->stream;
-  lb_tensor *h, *g, *u, *y, *seen, *flat, *nobody, *x = probe_input(p, 2, 3, 4, 1);
+  lb_tensor *h, *g, *u, *seen, *flat, *nobody, *x = probe_input(p, 2, 3, 4, 1);
   PROBE_OK(lb__op_rms_norm(s, &h, x, probe_input(p, 1, 4, 1, 1), 1e-3f, 0.0f, &p->err));
   PROBE_OK(
       lb__op_linear(s, &g, h, probe_input(p, 2, 6, 4, 1), probe_input(p, 1, 6, 1, 1), &p->err));
   PROBE_OK(lb__op_act(s, &u, g, LB__ACT_GELU_TANH, &p->err));
   PROBE_OK(lb__op_linear(s, &h, u, probe_input(p, 2, 4, 6, 1), NULL, &p->err));
-  PROBE_OK(lb__op_act(s, &nobody, h, LB__ACT_SILU, &p->err));
-  PROBE_OK(lb__op_add(s, &y, x, h, &p->err));
-  PROBE_OK(lb__op_reshape(s, &flat, y, 3, (int64_t[]){2, 3, 2}, &p->err));
+  PROBE_OK(lb__op_act(s, &nobody, g, LB__ACT_SILU, &p->err));
+  PROBE_OK(lb__op_add_to(s, h, x, &p->err));
+  PROBE_OK(lb__op_reshape(s, &flat, h, 3, (int64_t[]){2, 3, 2}, &p->err));
   PROBE_OK(lb__op_softcap(s, &seen, flat, 2.0f, &p->err));
-  return probe_sum(p, seen) + probe_sum(p, y);
+  return probe_sum(p, seen) + probe_sum(p, h);
 }
 
 typedef struct layer {
@@ -174,11 +175,11 @@ typedef struct layer {
 static lb_status run_layer(lb__stream *s, lb_tensor **out, const lb_tensor *x, void *ctx,
                            lb_error *err) {
   const layer *l = ctx;
-  lb_tensor *h, *g, *u;
+  lb_tensor *h, *g;
   lb_status st = lb__op_rms_norm(s, &h, x, l->norm, 1e-3f, 0.0f, err);
   if (st == LB_OK) st = lb__op_linear(s, &g, h, l->weight, NULL, err);
-  if (st == LB_OK) st = lb__op_act(s, &u, g, LB__ACT_SILU, err);
-  return st == LB_OK ? lb__op_add(s, out, x, u, err) : st;
+  if (st == LB_OK) st = lb__op_act(s, out, g, LB__ACT_SILU, err);
+  return st == LB_OK ? lb__op_add_to(s, *out, x, err) : st;
 }
 
 /* Three layers, the second and third run again when backward comes; the last two share weights. */

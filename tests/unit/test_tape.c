@@ -136,7 +136,7 @@ static void test_wants(void **state) {
   (void)state;
   leaf x;
   leaf_init(&x, 2, 2, 3);
-  lb_tensor frozen = x.t, *y, *z;
+  lb_tensor frozen = x.t, *y;
   frozen.gradient = NULL;
   frozen.owns_memory_ = false;
   assert_false(lb__tape_wants(&stream, &x.t)); /* not recording */
@@ -149,8 +149,8 @@ static void test_wants(void **state) {
   OK(lb__op_scale(&stream, &y, &frozen, 2.0f, &err));
   assert_null(y->gradient);
   assert_int_equal(tape.n_nodes, 0);
-  OK(lb__op_add(&stream, &z, y, &x.t, &err)); /* one input that wants is enough */
-  assert_non_null(z->gradient);
+  OK(lb__op_add_to(&stream, y, &x.t, &err)); /* one input that wants is enough */
+  assert_non_null(y->gradient);
   assert_int_equal(tape.n_nodes, 1);
   lb__tape_end(&stream);
   lb__stream_reset(&stream);
@@ -224,15 +224,12 @@ static void test_refusals(void **state) {
   lb__gradient g = {.size_bytes = bf16.size_bytes};
   bf16.gradient = &g;
   start();
-  assert_int_equal(lb__op_add_to(&stream, &x.t, &x.t, &err), LB_E_ARG);
-  assert_non_null(strstr(err.message, "use lb__op_add"));
   assert_int_equal(lb__op_linear(&stream, &y, &x.t, &bf16, NULL, &err), LB_E_DTYPE);
   assert_string_equal(err.message, "linear: weight [2,2] BF16: want F32, since it is trained");
   assert_int_equal(lb__op_reshape(&stream, &y, &x.t, 2, (int64_t[]){3, 2}, &err), LB_E_SHAPE);
   assert_int_equal(lb__op_reshape(&stream, &y, &x.t, 2, (int64_t[]){-2, -2}, &err), LB_E_SHAPE);
   assert_int_equal(tape.n_nodes, 0);
   lb__tape_end(&stream);
-  assert_int_equal(lb__op_add_to(&stream, &x.t, &x.t, &err), LB_OK); /* nothing is recorded */
   lb__stream_reset(&stream);
   lb__tensor_deinit(&bf16);
   leaf_deinit(&x);
@@ -272,11 +269,11 @@ typedef struct layer {
 static lb_status run_layer(lb__stream *s, lb_tensor **out, const lb_tensor *x, void *ctx,
                            lb_error *e) {
   const layer *l = ctx;
-  lb_tensor *h, *g, *u;
+  lb_tensor *h, *g;
   lb_status st = lb__op_layer_norm(s, &h, x, &l->n->norm[l->i].t, NULL, 1e-5f, e);
   if (st == LB_OK) st = lb__op_linear(s, &g, h, &l->n->weight[l->i].t, &l->n->bias[l->i].t, e);
-  if (st == LB_OK) st = lb__op_act(s, &u, g, LB__ACT_GELU_TANH, e);
-  return st == LB_OK ? lb__op_add(s, out, x, u, e) : st;
+  if (st == LB_OK) st = lb__op_act(s, out, g, LB__ACT_GELU_TANH, e);
+  return st == LB_OK ? lb__op_add_to(s, *out, x, e) : st;
 }
 
 /* One step; the result's bytes in out[TOKENS * WIDTH]. */
@@ -338,7 +335,7 @@ static size_t high_water(bool checkpoints) {
 static void test_recomputation_saves_memory(void **state) {
   (void)state;
   size_t plain = high_water(false), less = high_water(true);
-  assert_true(less < plain * 2 / 3);
+  assert_true(less < plain * 3 / 4);
 }
 
 /* ---- nothing is allocated in steady state ---- */
