@@ -223,17 +223,19 @@ static void add(setup *s, const int64_t *p) {
 
 /* ---- backward: what a training step runs beside the forward ---- */
 
-/* p: N, I, O, dtype, 1: the weight is frozen */
+/* p: N, I, O, dtype, 1: the weight is frozen, compute */
 static void linear_bwd(setup *s, const int64_t *p) {
   bool frozen = p[4] != 0;
   s->args.linear_bwd = (lb__linear_bwd_args){.dout = floats(s, 2, p[0], p[2], 1),
                                              .x = floats(s, 2, p[0], p[1], 1),
                                              .weight = weights(s, (lb_dtype)p[3], p[2], p[1]),
                                              .dx = floats(s, 2, p[0], p[1], 1)};
+  s->args.linear_bwd.compute = (lb__compute)p[5];
   if (!frozen) s->args.linear_bwd.dweight = floats(s, 2, p[2], p[1], 1);
   s->flop = (frozen ? 2.0 : 4.0) * (double)p[0] * (double)p[1] * (double)p[2];
-  snprintf(s->shape, 64, "%lld x %lld -> %lld, %s%s", (long long)p[0], (long long)p[1],
-           (long long)p[2], lb_dtype_name((lb_dtype)p[3]), frozen ? ", frozen" : "");
+  snprintf(s->shape, 64, "%lld x %lld -> %lld, %s%s%s", (long long)p[0], (long long)p[1],
+           (long long)p[2], lb_dtype_name((lb_dtype)p[3]), frozen ? ", frozen" : "",
+           p[5] == LB__COMPUTE_BF16 ? ", bf16 products" : "");
 }
 
 /* p: N, C */
@@ -398,6 +400,9 @@ static const bench_case cases[] = {
     {GPT2, LB__OP_linear_bwd, linear_bwd, {512, 768, 3072, LB_DTYPE_F32}},
     {GPT2, LB__OP_linear_bwd, linear_bwd, {2048, 768, 3072, LB_DTYPE_F32}},
     {GPT2, LB__OP_linear_bwd, linear_bwd, {2048, 3072, 768, LB_DTYPE_F32}},
+    {GPT2, LB__OP_linear_bwd, linear_bwd, {2048, 768, 3072, LB_DTYPE_F32, 0, LB__COMPUTE_BF16}},
+    {GPT2, LB__OP_linear_bwd, linear_bwd, {2048, 3072, 768, LB_DTYPE_F32, 0, LB__COMPUTE_BF16}},
+    {GPT2, LB__OP_linear_bwd, linear_bwd, {256, 768, 50257, LB_DTYPE_BF16, 0, LB__COMPUTE_BF16}},
     {SMOL, LB__OP_linear_bwd, linear_bwd, {512, 576, 1536, LB_DTYPE_F32}},
     {SMOL, LB__OP_linear_bwd, linear_bwd, {512, 576, 192, LB_DTYPE_F32}},
     {SMOL, LB__OP_linear_bwd, linear_bwd, {256, 576, 49152, LB_DTYPE_F32}},

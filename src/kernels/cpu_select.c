@@ -10,6 +10,7 @@
 #include "cpu/packed.h"
 #include "cpu/reference/reference.h"
 #include "cpu/stored.h"
+#include "cpu/cast_tuned.h"
 #include "cpu/transpose_tuned.h"
 #include "onednn/onednn_gemm.h"
 #include "tune.h"
@@ -249,6 +250,7 @@ static const char *linear_name(void) {
 static void reset_products(void) {
   for (int i = 0; i < LB_DTYPE_COUNT; i++) {
     lb__row_to_f32_select((lb_dtype)i, NULL);
+    lb__row_from_f32_select((lb_dtype)i, NULL);
     lb__linear_select_dots((lb_dtype)i, NULL);
   }
   select_own_products();
@@ -275,6 +277,9 @@ static void fill_linear(lb__kernel_table *table, unsigned use, bool may_measure)
     table->chosen[LB__OP_linear_bwd] = "onednn";
   }
   if ((use & ~(1u << REFERENCE)) == 0) return;
+  table->cast = lb__tuned_cast;
+  table->cast_workspace = lb__tuned_cast_workspace;
+  table->chosen[LB__OP_cast] = "portable";
   table->transpose = lb__tuned_transpose;
   table->chosen[LB__OP_transpose] = "portable";
   table->linear = lb__tuned_linear;

@@ -8,7 +8,7 @@
 typedef struct head {
   lb__stream *s;
   const lb__fused_head_args *args;
-  lb_tensor student_weight, teacher_weight; /* their first `vocab` rows */
+  lb_tensor student_weight, teacher_weight; /* their first `vocab` rows; see round_weight */
   lb_tensor *dhidden;                       /* [M,C] in the arena; NULL: not wanted */
   lb_tensor dweight;                        /* first `vocab` rows of the weight's gradient */
   bool wants_dweight;
@@ -190,6 +190,20 @@ static lb_status prepare_gradients(head *h, lb_error *err) {
   return st;
 }
 
+/* Products of bfloat16 round the weight: once here, not for each chunk in both directions. */
+static lb_status round_weight(head *h, lb_error *err) {
+  const lb__head_side *student = &h->args->student;
+  if (h->compute != LB__COMPUTE_BF16 || !lb__kernels()->bf16_products) return LB_OK;
+  if (student->weight->dtype == LB_DTYPE_BF16) return LB_OK;
+  lb_tensor *rounded;
+  lb_status st = lb__stream_tensor(&rounded, h->s, LB_DTYPE_BF16, 2, h->student_weight.shape, err);
+  if (st != LB_OK) return st;
+  lb__cast_args args = {.out = rounded, .x = &h->student_weight};
+  st = lb__run_cast(&h->s->arena, &args, err);
+  h->student_weight = *rounded;
+  return st;
+}
+
 typedef struct node {
   lb_tensor hidden, dhidden;
 } node;
@@ -216,7 +230,10 @@ lb_status lb__fused_head(lb__stream *s, lb__fused_head_sums *sums, const lb__fus
   if (args->teacher != NULL)
     h.teacher_weight = lb__tensor_rows(args->teacher->weight, 0, args->vocab);
   st = prepare_gradients(&h, err);
+  lb__arena_mark mark = lb__arena_get_mark(&s->arena);
+  if (st == LB_OK) st = round_weight(&h, err);
   if (st == LB_OK) st = all_chunks(sums, &h, err);
+  lb__arena_release(&s->arena, mark);
   if (st != LB_OK || h.dhidden == NULL) return st;
   node n = {.hidden = *args->student.hidden, .dhidden = *h.dhidden};
   return lb__tape_record(s, NULL, false, add_dhidden, &n, sizeof n, err);

@@ -8,16 +8,26 @@ lb__row_to_f32_fn *lb__ref_row_to_f32(lb_dtype dtype) {
   return lb_dtype_is_block(dtype) ? lb__ref_block_to_f32(dtype) : lb__ref_plain_to_f32(dtype);
 }
 
-/* ---- the selected decoders ---- */
+/* ---- those that were selected ---- */
 
-static lb__row_to_f32_fn *selected[LB_DTYPE_COUNT];
+static lb__row_to_f32_fn *decoders[LB_DTYPE_COUNT];
+static lb__row_from_f32_fn *encoders[LB_DTYPE_COUNT];
 
 void lb__row_to_f32_select(lb_dtype dtype, lb__row_to_f32_fn *decoder) {
-  selected[dtype] = decoder;
+  decoders[dtype] = decoder;
+}
+void lb__row_from_f32_select(lb_dtype dtype, lb__row_from_f32_fn *encoder) {
+  encoders[dtype] = encoder;
 }
 
 lb__row_to_f32_fn *lb__row_to_f32(lb_dtype dtype) {
-  return selected[dtype] != NULL ? selected[dtype] : lb__ref_row_to_f32(dtype);
+  return decoders[dtype] != NULL ? decoders[dtype] : lb__ref_row_to_f32(dtype);
+}
+
+const float *lb__row_floats(lb_dtype dtype, const void *row, int64_t n, float *scratch) {
+  if (dtype == LB_DTYPE_F32 && (uintptr_t)row % sizeof(float) == 0) return row;
+  lb__row_to_f32(dtype)(scratch, row, n);
+  return scratch;
 }
 
 /* ---- encoders ---- */
@@ -42,6 +52,7 @@ static void to_f64(void *row, const float *x, int64_t n) {
 }
 
 lb__row_from_f32_fn *lb__row_from_f32(lb_dtype dtype) {
+  if (encoders[dtype] != NULL) return encoders[dtype];
   switch (dtype) {
   case LB_DTYPE_F32: return to_f32;
   case LB_DTYPE_F16: return to_f16;

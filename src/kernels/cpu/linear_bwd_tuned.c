@@ -9,6 +9,7 @@
 
 #include "base/threads.h"
 #include "blocks.h"
+#include "cast_tuned.h"
 #include "sizes.h"
 #include "tiles.h"
 #include "tensor/tensor_data.h"
@@ -131,8 +132,11 @@ static void decode_rows(void *ctx, int64_t begin, int64_t end) {
   float *row = (float *)(void *)(j->scratch + (size_t)(lb__thread_index() * j->I) * sizeof(float));
   for (int64_t r = begin; r < end; r++) {
     void *out = (char *)(uintptr_t)at(j, j->decoded, r * j->I);
-    lb__row_to_f32(w->dtype)(j->bf16 ? row : out, rows + (size_t)r * row_bytes, j->I);
-    if (j->bf16) lb__row_from_f32(LB_DTYPE_BF16)(out, row, j->I);
+    const char *stored = rows + (size_t)r * row_bytes;
+    if (j->bf16)
+      lb__row_from_f32(LB_DTYPE_BF16)(out, lb__row_floats(w->dtype, stored, j->I, row), j->I);
+    else
+      lb__row_to_f32(w->dtype)(out, stored, j->I);
   }
 }
 
@@ -212,21 +216,8 @@ size_t lb__tuned_linear_bwd_workspace(const lb__linear_bwd_args *args) {
   return lay_out(&j, NULL);
 }
 
-typedef struct rounding {
-  uint16_t *out;
-  const float *x;
-  int64_t row_length;
-} rounding;
-
-static void round_rows(void *ctx, int64_t begin, int64_t end) {
-  const rounding *r = ctx;
-  lb__row_from_f32(LB_DTYPE_BF16)(r->out + begin * r->row_length, r->x + begin * r->row_length,
-                                  (end - begin) * r->row_length);
-}
-
 static const void *rounded(void *out, const lb_tensor *x) {
-  rounding r = {.out = out, .x = lb__tensor_f32(x), .row_length = x->shape[1]};
-  lb__parallel_for(x->shape[0], 16, round_rows, &r);
+  lb__rows_to_bf16(out, lb__tensor_f32(x), x->shape[0], x->shape[1]);
   return out;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/threads.h"
 #include "blocks.h"
+#include "cast_tuned.h"
 #include "fetch.h"
 #include "halves.h"
 #include "linear_quantized.h"
@@ -151,15 +152,18 @@ static void cut(job *j) {
 }
 
 static void decode_panel(const job *j, void *panel, int64_t first, int64_t rows) {
-  lb__row_to_f32_fn *decode = lb__row_to_f32(j->args->weight->dtype);
   const char *row = j->weight + (size_t)first * j->row_bytes;
-  bool bf16 = uses_bf16(j->args);
-  float *decoded =
-      bf16 ? (float *)(void *)((uint16_t *)panel + rows * j->I + rows * j->I % 2) : panel;
-  for (int64_t r = 0; r < rows; r++, row += j->row_bytes) {
-    decode(bf16 ? decoded : decoded + r * j->I, row, j->I);
-    if (bf16) lb__row_from_f32(LB_DTYPE_BF16)((uint16_t *)panel + r * j->I, decoded, j->I);
+  if (!uses_bf16(j->args)) {
+    lb__row_to_f32_fn *decode = lb__row_to_f32(j->args->weight->dtype);
+    for (int64_t r = 0; r < rows; r++, row += j->row_bytes)
+      decode((float *)panel + r * j->I, row, j->I);
+    return;
   }
+  lb__row_from_f32_fn *round = lb__row_from_f32(LB_DTYPE_BF16);
+  uint16_t *out = panel;
+  float *decoded = (float *)(void *)(out + rows * j->I + rows * j->I % 2);
+  for (int64_t r = 0; r < rows; r++, row += j->row_bytes)
+    round(out + r * j->I, lb__row_floats(j->args->weight->dtype, row, j->I, decoded), j->I);
 }
 
 static void add_bias(const job *j, int64_t n0, int64_t n, int64_t o0, int64_t rows) {
@@ -189,12 +193,6 @@ static void run_tasks(void *ctx, int64_t begin, int64_t end) {
   for (int64_t task = begin; task < end; task++) j->failed[task] = run_task(j, task);
 }
 
-static void round_rows(void *ctx, int64_t begin, int64_t end) {
-  const job *j = ctx;
-  lb__row_from_f32(LB_DTYPE_BF16)(j->x_bf16 + begin * j->I, j->x + begin * j->I,
-                                  (end - begin) * j->I);
-}
-
 /* Workspace: one status for each task, x in bfloat16, one panel for each thread. */
 static size_t status_bytes(const job *j) {
   return padded((size_t)(j->n_panels * j->n_token_blocks) * sizeof(lb_status));
@@ -221,7 +219,7 @@ static lb_status run_thick(job *j, void *workspace) {
   j->x_bf16 = (uint16_t *)(void *)((char *)workspace + status_bytes(j));
   j->scratch = (char *)workspace + status_bytes(j) + x_bytes(j);
   j->scratch_each = panel_bytes(j);
-  if (uses_bf16(j->args)) lb__parallel_for(j->N, 16, round_rows, j);
+  if (uses_bf16(j->args)) lb__rows_to_bf16(j->x_bf16, j->x, j->N, j->I);
   int64_t n_tasks = j->n_panels * j->n_token_blocks;
   lb__parallel_for_dynamic(n_tasks, 1, run_tasks, j);
   for (int64_t i = 0; i < n_tasks; i++)
