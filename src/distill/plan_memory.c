@@ -2,7 +2,7 @@
  *
  *   parameters P: weights, gradients, two moments: 4 x 4 P
  *   recorded activations of a layer, per token: the residual stream twice, both norms' results, q,
- *   k, v, attention's result, the logsumexps, the MLP's inner tensors
+ *   k, v, attention's result, the logsumexps, what the MLP's activation reads
  *   gradients of activations: a few of the widest at a time, because their memory is used again
  *   the head: 256 rows of logits of both models, and the rows' hidden states and their gradient
  *   the teacher runs in place: a few tensors of its widest kind */
@@ -31,7 +31,7 @@ static int64_t layer_floats(const lb_model_info *i) {
   int64_t C = i->hidden_size, Q = query_width(i), K = key_width(i), F = i->intermediate_size;
   int64_t stream_and_norms = (sandwich ? 6 : 4) * C;
   int64_t heads = (head_norms ? 2 : 1) * (Q + K) + K + Q + i->n_heads;
-  return stream_and_norms + heads + (gated ? 3 : 2) * F;
+  return stream_and_norms + heads + (gated ? 2 : 1) * F;
 }
 
 static int64_t widest(const lb_model_info *i) {
@@ -43,7 +43,7 @@ static int64_t widest(const lb_model_info *i) {
 static uint64_t activation_bytes(const lb_model_info *i, int64_t n_tokens, bool checkpointing) {
   int64_t layers = i->n_layers, per_layer = layer_floats(i);
   int64_t kept = checkpointing ? layers * i->hidden_size + per_layer : layers * per_layer;
-  int64_t gradients = 4 * widest(i) + 4 * i->hidden_size;
+  int64_t gradients = 6 * widest(i) + 4 * i->hidden_size;
   return (uint64_t)(n_tokens * (kept + gradients + 3 * i->hidden_size)) * REAL;
 }
 

@@ -136,26 +136,21 @@ static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
   return norm(p, out, *out, LB__W_POST_ATTN_NORM, LB__W_POST_ATTN_NORM);
 }
 
-static lb_status gated(const pass *p, lb_tensor **up, const lb_tensor *x) {
-  lb_tensor *gate;
+static lb_status up_and_gate(const pass *p, lb_tensor **up, lb_tensor **gate, const lb_tensor *x) {
   const lb__projection both[] = {projection(p, LB__W_UP, LB__W_UP_BIAS),
                                  projection(p, LB__W_GATE, LB__W_GATE_BIAS)};
-  lb_status st = lb__op_linear_group(p->s, (lb_tensor * *const[]){up, &gate}, x, both, 2, p->err);
-  if (st != LB_OK) return st;
-  return lb__op_act_mul(p->s, up, gate, *up, p->m->config.activation, p->err);
+  return lb__op_linear_group(p->s, (lb_tensor * *const[]){up, gate}, x, both, 2, p->err);
 }
 
 static lb_status mlp(const pass *p, lb_tensor **out, const lb_tensor *x) {
   const lb__model_config *c = &p->m->config;
-  lb_tensor *h, *up;
+  lb_tensor *h, *up, *gate = NULL;
+  const lb__projection down = projection(p, LB__W_DOWN, LB__W_DOWN_BIAS);
   lb_status st = norm(p, &h, x, LB__W_MLP_NORM, LB__W_MLP_NORM_BIAS);
-  if (st == LB_OK && c->family->gated) {
-    st = gated(p, &up, h);
-  } else if (st == LB_OK) {
-    st = linear(p, &up, h, LB__W_UP, LB__W_UP_BIAS);
-    if (st == LB_OK) st = lb__op_act(p->s, &up, up, c->activation, p->err);
-  }
-  if (st == LB_OK) st = linear(p, out, up, LB__W_DOWN, LB__W_DOWN_BIAS);
+  if (st == LB_OK)
+    st = c->family->gated ? up_and_gate(p, &up, &gate, h)
+                          : linear(p, &up, h, LB__W_UP, LB__W_UP_BIAS);
+  if (st == LB_OK) st = lb__op_act_linear(p->s, out, gate, up, c->activation, &down, p->err);
   if (st == LB_OK) st = drop(p, out, draw_at(p, c->residual_dropout, PLACE_MLP_OUT));
   if (st != LB_OK || !c->family->sandwich_norms) return st;
   return norm(p, out, *out, LB__W_POST_MLP_NORM, LB__W_POST_MLP_NORM);

@@ -78,11 +78,16 @@ static lb_status linear_backward(lb__stream *s, const lb_tensor *dout, void *sav
   return st == LB_OK ? lb__run_linear_bwd(&s->arena, &args, err) : st;
 }
 
+static linear_saved saved_of(const lb__linear_args *a) {
+  linear_saved saved = {.x = *a->x, .weight = *a->weight, .compute = a->compute};
+  if (a->bias != NULL) saved.bias = *a->bias;
+  return saved;
+}
+
 static lb_status record_linear(lb__stream *s, const lb__linear_args *a, lb_error *err) {
   if (!lb__tape_wants(s, a->x) && !lb__tape_wants(s, a->weight) && !lb__tape_wants(s, a->bias))
     return LB_OK;
-  linear_saved saved = {.x = *a->x, .weight = *a->weight, .compute = a->compute};
-  if (a->bias != NULL) saved.bias = *a->bias;
+  linear_saved saved = saved_of(a);
   return lb__tape_record(s, a->out, false, linear_backward, &saved, sizeof saved, err);
 }
 
@@ -138,6 +143,90 @@ lb_status lb__op_linear(lb__stream *s, lb_tensor **out, const lb_tensor *x, cons
   lb__projection one = {weight, bias};
   return lb__op_linear_group(s, &out, x, &one, 1, err);
 }
+
+/* ---- an activation and the linear after it ---- */
+
+typedef struct act_linear_saved {
+  lb_tensor gate, up;  /* gate: its gradient too is zeroed without one */
+  linear_saved linear; /* x: the shape of the activation's result, which is made anew */
+  lb__act_kind kind;
+  bool gated;
+} act_linear_saved;
+
+/* The activation's result in the arena, not recorded. */
+static lb_status activate(lb__stream *s, lb_tensor **out, const act_linear_saved *k,
+                          lb_error *err) {
+  lb__tape *tape = s->tape;
+  s->tape = NULL;
+  lb_status st = k->gated ? lb__op_act_mul(s, out, &k->gate, &k->up, k->kind, err)
+                          : lb__op_act(s, out, &k->up, k->kind, err);
+  s->tape = tape;
+  return st;
+}
+
+/* dinner is the gradient of the activation's result. */
+static lb_status activation_backward(lb__stream *s, const act_linear_saved *k, lb_tensor *dgate,
+                                     lb_tensor *dup, const lb_tensor *dinner, lb_error *err) {
+  if (!k->gated) {
+    lb__act_bwd_args args = {.dx = dup, .dout = dinner, .x = &k->up, .kind = k->kind};
+    return lb__run_act_bwd(&s->arena, &args, err);
+  }
+  lb__act_mul_bwd_args args = {
+      .dgate = dgate, .dup = dup, .dout = dinner, .gate = &k->gate, .up = &k->up, .kind = k->kind};
+  return lb__run_act_mul_bwd(&s->arena, &args, err);
+}
+
+static lb_status act_linear_backward(lb__stream *s, const lb_tensor *dout, void *saved,
+                                     lb_error *err) {
+  const act_linear_saved *k = saved;
+  lb_tensor gate_view, up_view, weight_view, bias_view, *dgate, *dup, *inner;
+  lb__linear_bwd_args args = {
+      .dout = dout, .weight = &k->linear.weight, .compute = k->linear.compute};
+  lb_status st = lb__op_gradient(&dgate, &gate_view, s, &k->gate, err);
+  if (st == LB_OK) st = lb__op_gradient(&dup, &up_view, s, &k->up, err);
+  if (st == LB_OK) st = lb__op_gradient(&args.dweight, &weight_view, s, &k->linear.weight, err);
+  if (st == LB_OK) st = lb__op_gradient(&args.dbias, &bias_view, s, &k->linear.bias, err);
+  lb__arena_mark mark = lb__arena_get_mark(&s->arena);
+  if (st == LB_OK) st = activate(s, &inner, k, err);
+  if (st == LB_OK && (dgate != NULL || dup != NULL))
+    st = lb__stream_tensor(&args.dx, s, s->real, 2, inner->shape, err);
+  if (st == LB_OK) {
+    if (args.dx != NULL) lb__tensor_zero(args.dx);
+    args.x = inner;
+    st = lb__run_linear_bwd(&s->arena, &args, err);
+  }
+  if (st == LB_OK && args.dx != NULL) st = activation_backward(s, k, dgate, dup, args.dx, err);
+  lb__arena_release(&s->arena, mark);
+  return st;
+}
+
+lb_status lb__op_act_linear(lb__stream *s, lb_tensor **out, const lb_tensor *gate,
+                            const lb_tensor *up, lb__act_kind kind, const lb__projection *p,
+                            lb_error *err) {
+  act_linear_saved k = {.up = *up, .kind = kind, .gated = gate != NULL};
+  if (gate != NULL) k.gate = *gate;
+  lb__linear_args args;
+  lb_tensor *inner;
+  *out = NULL;
+  lb_status st = describe_linear(&args, s, up, p, err);
+  if (st != LB_OK) return st;
+  lb__arena_mark mark = lb__arena_get_mark(&s->arena);
+  st = activate(s, &inner, &k, err);
+  if (st == LB_OK) {
+    args.x = inner;
+    st = lb__run_linear(&s->arena, &args, err);
+  }
+  lb__arena_release(&s->arena, mark);
+  if (st != LB_OK) return st;
+  *out = args.out;
+  if (!lb__tape_wants(s, gate) && !lb__tape_wants(s, up) && !lb__tape_wants(s, p->weight) &&
+      !lb__tape_wants(s, p->bias))
+    return LB_OK;
+  k.linear = saved_of(&args);
+  return lb__tape_record(s, *out, false, act_linear_backward, &k, sizeof k, err);
+}
+
+/* ---- packing ---- */
 
 lb_status lb__op_pack_weight(lb_tensor *weight, lb__compute compute, bool drop_pages,
                              lb_error *err) {

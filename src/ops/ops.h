@@ -379,6 +379,11 @@ lb_status lb__op_act(lb__stream *s, lb_tensor **out, const lb_tensor *x, lb__act
                      lb_error *err);
 lb_status lb__op_act_mul(lb__stream *s, lb_tensor **out, const lb_tensor *gate, const lb_tensor *up,
                          lb__act_kind kind, lb_error *err);
+/* linear of act(up), or with a gate of act(gate) * up. While recording, the activation's result is
+ * not kept: backward makes it anew, which costs it a few percent of the product's time. */
+lb_status lb__op_act_linear(lb__stream *s, lb_tensor **out, const lb_tensor *gate,
+                            const lb_tensor *up, lb__act_kind kind, const lb__projection *p,
+                            lb_error *err);
 /* x += delta. While recording, only when no backward step needs what x was: the result of a linear,
  * a norm, dropout, not that of softcap or attention. */
 lb_status lb__op_add_to(lb__stream *s, lb_tensor *x, const lb_tensor *delta, lb_error *err);

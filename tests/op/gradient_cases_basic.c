@@ -130,6 +130,19 @@ static double act_mul_same(gradient_probe *p) {
   return probe_sum(p, y);
 }
 
+static double act_linear(gradient_probe *p, bool gated) {
+  lb_tensor *y, *gate = gated ? probe_input(p, 2, 3, 5, 1) : NULL, *up = probe_input(p, 2, 3, 5, 1);
+  lb__projection down = {probe_input(p, 2, 4, 5, 1), gated ? NULL : probe_input(p, 1, 4, 1, 1)};
+  PROBE_OK(lb__op_act_linear(&p->stream, &y, gate, up, LB__ACT_SILU, &down, &p->err));
+  return probe_sum(p, y);
+}
+static double act_then_linear(gradient_probe *p) {
+  return act_linear(p, false);
+}
+static double act_mul_then_linear(gradient_probe *p) {
+  return act_linear(p, true);
+}
+
 static double add(gradient_probe *p) {
   lb_tensor *y, *a = probe_input(p, 2, 3, 4, 1), *b = probe_input(p, 2, 3, 4, 1);
   PROBE_OK(lb__op_scale(&p->stream, &y, a, 1.5f, &p->err));
@@ -313,6 +326,8 @@ static const gradient_case cases[] = {
     {"act_mul gelu_tanh", gelu_tanh_mul},
     {"act_mul silu", silu_mul},
     {"act_mul, one tensor", act_mul_same},
+    {"act, linear", act_then_linear},
+    {"act_mul, linear", act_mul_then_linear},
     {"add", add},
     {"scale", scale},
     {"softcap", softcap},
@@ -344,6 +359,8 @@ static const gradient_bug bugs[] = {
     {"rope", "not turned back", plant_rope_not_back},
     {"rope alone", "no magnitude", plant_rope_no_magnitude},
     {"act gelu_tanh", "sign", plant_act_bwd_sign},
+    {"act, linear", "sign of the activation", plant_act_bwd_sign},
+    {"act_mul, linear", "no dx", plant_linear_bwd_no_dx},
     {"act gelu_tanh", "half of the product rule", plant_act_bwd_half},
     {"act gelu_erf", "half of the product rule", plant_act_bwd_half},
     {"act silu", "half of the product rule", plant_act_bwd_half},
