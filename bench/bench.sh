@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `./do bench` runs: sh bench.sh LIMBECK OUTPUT_FOLDER
+# What `./do bench` runs: sh bench.sh LIMBECK OUTPUT_FOLDER BENCH_HEAD
 #   LIMBECK_MODELS         a folder with .gguf files to measure; none: only the ops
 #   LIMBECK_PEERS_PYTHON   a Python with llama-cpp-python and tokenizers to race against; for
 #                          distillation with torch, transformers and datasets
@@ -10,10 +10,16 @@
 set -u
 limbeck=$1
 out=$2
+head=$3
 here=$(dirname "$0")
 echo "ops -> $out/ops.csv"
 "$limbeck" bench ops || exit 1
 "$limbeck" bench ops --csv --quiet >"$out/ops.csv" || exit 1
+
+if [ -n "${LIMBECK_PEERS_PYTHON:-}" ]; then
+  echo "the end of a step -> $out/head.csv"
+  "$LIMBECK_PEERS_PYTHON" "$here/head_peers.py" "$head" "$out/head.csv" || exit 1
+fi
 
 distill() {
   if [ -z "${LIMBECK_PEER_JOBS:-}" ]; then

@@ -39,8 +39,8 @@ typedef struct verb {
   const char *summary;     /* one line, for the overview */
   const char *description; /* paragraphs, separated by an empty line */
   positional positionals[POSITIONALS_MAX + 1];
-  const option *options; /* ends with a row without a name; NULL: none */
-  example examples[5];
+  const option *options;   /* ends with a row without a name; NULL: none */
+  example examples[6];     /* ends with an empty one */
   size_t args_size;        /* of the struct that the options fill; it begins with verb_args */
   extra_key_fn *extra_key; /* keys beyond the options: those of a recipe; NULL: none */
   bool explains_keys;      /* the help of this verb is where they are explained */

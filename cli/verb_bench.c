@@ -1,8 +1,10 @@
 /* verb_bench.c - `limbeck bench`: how fast this machine runs a model. One warm-up, then repeats;
  * the median is the result, and the spread tells how much to trust it. */
 #include "verb_bench_ops.h"
+#include "verb_bench_step.h"
 #include "generation_options.h"
 #include "json_writer.h"
+#include "recipe_options.h"
 #include "terminal.h"
 #include "text_side.h"
 
@@ -12,7 +14,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 typedef struct bench_args {
@@ -267,20 +268,6 @@ static void find_share(bench_run *b) {
   lb_bench_results_free(all);
 }
 
-/* Of this program alone: getrusage's also counts what the process was before exec. */
-static uint64_t peak_memory(void) {
-  unsigned long long kilobytes = 0;
-  char line[128];
-  FILE *status = fopen("/proc/self/status", "r");
-  while (status != NULL && fgets(line, sizeof line, status) != NULL)
-    if (sscanf(line, "VmHWM: %llu", &kilobytes) == 1) break;
-  if (status != NULL) fclose(status);
-  if (kilobytes > 0) return kilobytes * 1024;
-  struct rusage usage; /* no /proc here */
-  getrusage(RUSAGE_SELF, &usage);
-  return (uint64_t)usage.ru_maxrss * 1024;
-}
-
 /* ---- the corpus of `tokenize` ---- */
 
 static const char built_in_text[] =
@@ -388,6 +375,10 @@ static lb_status open_needed(bench_run *b, lb_error *err) {
 static int run_bench(cli *c, void *opaque) {
   const bench_args *args = opaque;
   bench_run b = {.c = c, .args = args, .path = args->words.positional[1]};
+  if (strcmp(args->words.positional[0], "step") == 0)
+    return bench_step(c, b.path, args->repeat, args->csv);
+  if (c->extra.n_typed > 0)
+    return cli_usage(c, "limbeck bench step RECIPE takes them", "only step knows a recipe's keys");
   if (strcmp(args->words.positional[0], "ops") == 0) return bench_ops(c, args->op, args->csv);
   if (b.path == NULL) return cli_usage(c, "limbeck bench prompt MODEL", "MODEL is missing");
   lb_error err = {0};
@@ -398,7 +389,7 @@ static int run_bench(cli *c, void *opaque) {
   if (code == CLI_DONE && (open_needed(&b, &err) != LB_OK || measure(&b, &err) != LB_OK))
     code = cli_error(c, &err);
   if (code == CLI_DONE && cli_cancelled) code = CLI_INTERRUPTED;
-  b.memory = peak_memory(); /* before the machine itself is measured, which takes some */
+  b.memory = lb_memory_peak(); /* before the machine itself is measured, which takes some */
   if (code == CLI_DONE) find_share(&b);
   if (code == CLI_DONE && c->global.json)
     print_json(&b);
@@ -417,22 +408,33 @@ const verb verb_bench = {
     .summary = "how fast this machine runs a model",
     .description =
         "Measures single operations on shapes of real models (ops), reading a prompt, making new "
-        "tokens, tokenizing, or loading up to the first token. After a warm-up it repeats and "
-        "reports the median time and the spread, (slowest - "
-        "fastest) / median.\n\n"
+        "tokens, tokenizing, loading up to the first token, or the training steps of a recipe "
+        "(step). "
+        "After a warm-up it repeats and reports the median time and the spread, (slowest - "
+        "fastest) / "
+        "median.\n\n"
+        "step trains as distill would, and keeps nothing. Its table says where the time goes, and "
+        "how "
+        "much of a step its matrix products would need at the peak that this machine reaches in "
+        "the "
+        "precision each computes in.\n\n"
         "With --json: one object with tokens_per_second, peak_memory_bytes, precision, threads, "
         "median (seconds) and spread; and share_of_peak: the products of a prompt beside oneDNN's "
         "alone, the weights that new tokens read beside the speed of memory.",
-    .positionals = {{.name = "WHAT",
-                     .help = "ops, prompt, generate, tokenize or load",
-                     .choices = "ops|prompt|generate|tokenize|load"},
-                    {.name = "MODEL",
-                     .help = "a Hugging Face folder, a .gguf file, or a hub name; ops needs none",
-                     .optional = true}},
+    .positionals =
+        {{.name = "WHAT",
+          .help = "ops, prompt, generate, tokenize, load or step",
+          .choices = "ops|prompt|generate|tokenize|load|step"},
+         {.name = "MODEL",
+          .help = "a Hugging Face folder, a .gguf file, or a hub name; step: a recipe, whose keys "
+                  "may follow; ops needs none",
+          .optional = true}},
     .options = bench_options,
     .examples = {{"limbeck bench ops --csv > ops.csv", "every operation, beside its reference"},
                  {"limbeck bench prompt model.gguf --tokens 512", "reading a prompt"},
                  {"limbeck bench generate model.gguf --tokens 64 --batch 16", "16 texts at once"},
-                 {"limbeck bench tokenize tokenizer.json --input book.txt", "tokens per second"}},
+                 {"limbeck bench tokenize tokenizer.json --input book.txt", "tokens per second"},
+                 {"limbeck bench step recipe.yaml max_length=1024", "where training time goes"}},
     .args_size = sizeof(bench_args),
+    .extra_key = recipe_extra_key,
     .run = run_bench};

@@ -94,13 +94,15 @@ LB_API void lb_distill_result_deinit(lb_distill_result *result);
 /* ---- planning ---- */
 
 enum { LB_PLAN_LINES_MAX = 16, LB_PLAN_ADVICE_MAX = 8 };
+typedef struct lb_plan_line {
+  char what[48]; /* "student: weights", "student: gradients", "teacher: weights", ... */
+  uint64_t bytes;
+} lb_plan_line;
+
 /** What a run will need; bytes by family. Nothing is trained, a short probe measures speed. */
 typedef struct lb_plan {
   int64_t teacher_parameters, student_parameters, trained_parameters;
-  struct lb_plan_line {
-    char what[48];
-    uint64_t bytes;
-  } memory[LB_PLAN_LINES_MAX]; /* "student weights", "gradients", "optimizer", "activations", ... */
+  lb_plan_line memory[LB_PLAN_LINES_MAX];
   size_t n_memory;
   uint64_t memory_total, memory_available;
   uint64_t disk_needed, disk_available;
@@ -117,6 +119,47 @@ typedef struct lb_plan {
 } lb_plan;
 LB_API LB_NODISCARD lb_status lb_plan_make(lb_plan *plan, lb_recipe *recipe, bool probe,
                                            const lb_distill_options *options, lb_error *err);
+
+/* ---- measuring ---- */
+
+/** A part of a training step, or the sort of work in a part. */
+typedef struct lb_step_work {
+  const char *part; /* "teacher", "student", "head", "losses", "backward", "optimizer", "between" */
+  const char *work; /* "products", "attention", "divergence", "norms and sums", "all" */
+  int64_t calls;    /* of kernels, in a step */
+  double seconds;   /* of a step, on average */
+  double gflop;     /* of matrix products; 0: none */
+  double least_seconds; /* that these products take at the measured peak of their precision */
+} lb_step_work;
+
+/** Where a training step's time goes, and how near it comes to what its products need. */
+typedef struct lb_step_bench {
+  int64_t steps, tokens_per_step;  /* measured; on average */
+  double median, fastest, slowest; /* seconds of a step */
+  double tokens_per_second;        /* at the median */
+  double least_seconds;            /* all products at the peak of their precision */
+  double share_of_bound;           /* least_seconds / median */
+  const char *teacher_precision, *student_precision; /* "int8"; NULL: no teacher */
+  struct lb_step_peak {
+    const char *precision;
+    double gflop, gflop_per_s; /* of a step; measured on all threads, 0: not needed */
+  } peaks[3];
+  uint64_t peak_memory_bytes; /* of the process, the measuring of peaks left out */
+  lb_step_work work[48];
+  size_t n_work;
+  lb_plan_line memory[LB_PLAN_LINES_MAX]; /* held while training, by part */
+  size_t n_memory;
+} lb_step_bench;
+
+/** Trains a few steps of a recipe as lb_distill would, times them, and keeps nothing: no
+ * checkpoint, no student, no output folder. One more step comes first, to warm up.
+ *  @param  steps  1 or more
+ *  @error  as lb_distill; LB_E_LIMIT when the run does not fit into memory; LB_E_CANCELLED
+ *  @test   tests/cli/test_bench_step.sh */
+LB_API LB_NODISCARD lb_status lb_bench_step(lb_step_bench *out, lb_recipe *recipe, int64_t steps,
+                                            const lb_distill_options *options, lb_error *err);
+
+/* ---- examples ---- */
 
 /** One training example as it will be seen: pieces of text, trained or not. */
 typedef struct lb_example_piece {

@@ -42,6 +42,9 @@ LB_API void lb_log_set(lb_log_fn *fn, void *ctx);
 LB_API void lb_threads_set(int n_threads);
 LB_API int lb_threads_get(void);
 
+/** The most memory that this process has taken up so far, in bytes; 0: unknown. */
+LB_API uint64_t lb_memory_peak(void);
+
 /** "0.1.0". */
 LB_API const char *lb_version(void);
 

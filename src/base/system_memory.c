@@ -4,6 +4,8 @@
 
 #include "files.h"
 
+#include <limbeck/environment.h>
+
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -47,6 +49,11 @@ uint64_t lb__system_memory_available(void) {
 
 uint64_t lb__system_memory_resident(void) {
   uint64_t kilobytes = number_in("/proc/self/status", "VmRSS:\t");
+  return kilobytes != UINT64_MAX ? kilobytes * 1024 : 0;
+}
+
+uint64_t lb_memory_peak(void) {
+  uint64_t kilobytes = number_in("/proc/self/status", "VmHWM:\t");
   return kilobytes != UINT64_MAX ? kilobytes * 1024 : 0;
 }
 

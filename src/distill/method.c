@@ -6,6 +6,7 @@
 #include "projector.h"
 
 #include "base/fail.h"
+#include "ops/profile.h"
 
 #include <math.h>
 
@@ -351,13 +352,17 @@ static lb_status forward(micro *u, const lb__pass_options *options) {
                           .ids = u->batch->ids,
                           .positions = u->batch->positions,
                           .doc_start = u->batch->doc_start};
+  lb__profile_enter(LB__PART_TEACHER);
   lb_status st = m->teacher == NULL ? LB_OK
                                     : lb__teacher_observe(&u->teacher, m->teacher, u->batch,
                                                           &m->teacher_taps, u->err);
+  lb__profile_enter(LB__PART_STUDENT);
   if (st == LB_OK) st = find_rows(&u->rows, m, u->batch, u->err);
   if (st == LB_OK)
     st = lb__model_pass(&hidden, m->student, &m->stream, &u->tokens, options, u->err);
+  lb__profile_enter(LB__PART_HEAD);
   if (st == LB_OK) st = run_head(u, hidden);
+  lb__profile_enter(LB__PART_LOSSES);
   return st == LB_OK ? run_extra(u) : st;
 }
 
@@ -377,8 +382,11 @@ static lb_status run_micro(lb__method *m, const lb__micro_batch *batch,
   if (batch->n_trained == 0) return LB_OK;
   lb__stream_reset(&m->stream);
   if (learn) lb__tape_begin(&m->tape, &m->stream);
+  int part = lb__profile_enter(LB__PART_STUDENT);
   lb_status st = forward(&u, &options);
+  lb__profile_enter(LB__PART_BACKWARD);
   if (learn && st == LB_OK) st = lb__tape_backward(&m->stream, err);
+  lb__profile_enter(part);
   lb__tape_end(&m->stream);
   return st;
 }

@@ -21,6 +21,18 @@
 
 typedef struct lb__method lb__method;
 
+/* Parts of a step, as ops/profile.h keeps them apart. What the objective does not run is the
+ * optimizer's. */
+typedef enum lb__step_part {
+  LB__PART_OPTIMIZER,
+  LB__PART_TEACHER,
+  LB__PART_STUDENT,
+  LB__PART_HEAD,
+  LB__PART_LOSSES, /* of hidden states and attention */
+  LB__PART_BACKWARD,
+  LB__N_STEP_PARTS
+} lb__step_part;
+
 /* Borrows student and teacher (NULL: none). vocab: the true common vocabulary. real: as the
  * student's.
  * @owns *out: lb__method_free

@@ -65,7 +65,7 @@ static uint64_t pass_bytes(const lb_model_info *i, int64_t n_tokens) {
 /* ---- the plan ---- */
 
 static void add_line(lb_plan *p, const char *what, uint64_t bytes) {
-  struct lb_plan_line *line = &p->memory[p->n_memory++];
+  lb_plan_line *line = &p->memory[p->n_memory++];
   snprintf(line->what, sizeof line->what, "%s", what);
   line->bytes = bytes;
   p->memory_total += bytes;
@@ -94,7 +94,7 @@ static void estimate_memory(lb_plan *p, const lb__setup *s) {
   add_line(p, "student: activations",
            activation_bytes(student, n, r->train.gradient_checkpointing));
   if (teacher != NULL) {
-    add_line(p, "teacher: weights", teacher->weight_bytes);
+    add_line(p, "teacher: weights", lb__model_held_bytes(lb__teacher_model(s->teacher)));
     add_line(p, "teacher: activations", pass_bytes(teacher, n));
   }
   add_line(p, "heads: a chunk of logits", head_bytes(student, teacher, n));

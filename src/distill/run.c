@@ -148,29 +148,11 @@ static lb_status add_listeners(run *u) {
 
 static lb__trainer_options trainer_options(const run *u, const char *identity) {
   const lb_recipe *r = u->recipe;
-  lb__trainer_options o = lb__trainer_options_default();
-  o.num_train_epochs = r->train.num_train_epochs;
-  o.max_steps = r->train.max_steps;
-  o.learning_rate = r->train.learning_rate;
-  o.weight_decay = r->train.weight_decay;
-  o.adam_beta1 = r->train.adam_beta1;
-  o.adam_beta2 = r->train.adam_beta2;
-  o.adam_epsilon = r->train.adam_epsilon;
-  o.max_grad_norm = r->train.max_grad_norm;
-  o.min_lr = r->train.min_lr;
-  o.lr_scheduler_type = (lb__scheduler)r->train.lr_scheduler_type;
-  o.warmup_steps = r->train.warmup_steps;
-  o.logging_steps = r->train.logging_steps;
-  o.logging_first_step = r->train.logging_first_step;
-  o.eval_steps = u->setup.held_out != NULL ? r->train.eval_steps : 0;
-  o.save_steps = r->train.save_steps;
-  o.save_total_limit = r->train.save_total_limit;
-  o.max_bad_steps = r->train.max_bad_steps;
+  lb__trainer_options o = lb__setup_trainer_options(&u->setup);
   o.output_dir = r->output_dir;
   o.resume_from_checkpoint = is_resumed(r) ? r->train.resume_from_checkpoint : NULL;
   o.resume_with_other_kernels = r->train.resume_with_other_kernels;
   o.run_hash = identity;
-  o.cancel = u->options->cancel;
   return o;
 }
 

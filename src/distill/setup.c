@@ -189,6 +189,30 @@ double lb__setup_run_tokens(const lb__setup *s) {
   return tokens * epochs;
 }
 
+lb__trainer_options lb__setup_trainer_options(const lb__setup *s) {
+  const lb_recipe *r = s->recipe;
+  lb__trainer_options o = lb__trainer_options_default();
+  o.num_train_epochs = r->train.num_train_epochs;
+  o.max_steps = r->train.max_steps;
+  o.learning_rate = r->train.learning_rate;
+  o.weight_decay = r->train.weight_decay;
+  o.adam_beta1 = r->train.adam_beta1;
+  o.adam_beta2 = r->train.adam_beta2;
+  o.adam_epsilon = r->train.adam_epsilon;
+  o.max_grad_norm = r->train.max_grad_norm;
+  o.min_lr = r->train.min_lr;
+  o.lr_scheduler_type = (lb__scheduler)r->train.lr_scheduler_type;
+  o.warmup_steps = r->train.warmup_steps;
+  o.logging_steps = r->train.logging_steps;
+  o.logging_first_step = r->train.logging_first_step;
+  o.eval_steps = s->held_out != NULL ? r->train.eval_steps : 0;
+  o.save_steps = r->train.save_steps;
+  o.save_total_limit = r->train.save_total_limit;
+  o.max_bad_steps = r->train.max_bad_steps;
+  o.cancel = s->options->cancel;
+  return o;
+}
+
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
                          const lb__setup_options *how, lb_error *err) {
   *s = (lb__setup){.recipe = recipe, .options = options != NULL ? options : &no_options};

@@ -9,6 +9,7 @@
 
 #include "data/loader.h"
 #include "model/trainable.h"
+#include "train/trainer.h"
 
 typedef struct lb__setup {
   lb_recipe *recipe;                 /* borrowed */
@@ -36,6 +37,8 @@ typedef struct lb__setup_options {
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
                          const lb__setup_options *how, lb_error *err);
 void lb__setup_close(lb__setup *s);
+/* What the recipe says of training; not where to save, nor what to resume. */
+lb__trainer_options lb__setup_trainer_options(const lb__setup *s);
 /* Tokens that a run trains on, repetitions counted. */
 double lb__setup_run_tokens(const lb__setup *s);
 

@@ -88,6 +88,21 @@ static lb_status pack_and_release(lb_model *m, lb__weight w, int64_t layer, lb_e
   return st == LB_OK ? release(m, w, layer, err) : st;
 }
 
+uint64_t lb__model_held_bytes(const lb_model *m) {
+  uint64_t bytes = 0;
+  for (int64_t layer = 0; layer < m->config.n_layers; layer++)
+    for (lb__weight w = 0; w < LB__N_WEIGHTS; w++) {
+      const lb_tensor *weight = lb__model_weight(m, w, layer);
+      bool counted = w < LB__FIRST_LAYER_WEIGHT && layer > 0;
+      bool gone = w == LB__W_QKV && lb__model_slot(m, LB__W_Q, layer)->packed != NULL;
+      if (weight == NULL || counted || gone) continue;
+      if (weight->packed != NULL) bytes += weight->packed->size_bytes;
+      if (weight->packed == NULL ? !is_part(m, w, layer) : w == LB__W_TOKEN_EMBED)
+        bytes += weight->size_bytes;
+    }
+  return bytes;
+}
+
 static bool is_in_blocks(const lb_model *m) {
   for (int64_t layer = 0; layer < m->config.n_layers; layer++)
     for (lb__weight w = LB__FIRST_LAYER_WEIGHT; w < LB__N_WEIGHTS; w++)

@@ -1,5 +1,6 @@
 /* op_check.c - see op_check.h. */
 #include "op_check.h"
+#include "profile.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -177,7 +178,10 @@ static const lb__kernel_table *table_for(const lb_tensor *t) {
     call c;                                                                                        \
     lb_status st = begin(&c, LB__OP_##name, arena, size, err);                                     \
     if (st != LB_OK) return st;                                                                    \
-    return end(&c, table, table->name(args, c.workspace), err);                                    \
+    int64_t started = lb__profile_begin();                                                         \
+    st = table->name(args, c.workspace);                                                           \
+    lb__profile_end(started, LB__OP_##name, args);                                                 \
+    return end(&c, table, st, err);                                                                \
   }
 #include "ops.def"
 #undef LB__OP
