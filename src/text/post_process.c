@@ -86,6 +86,16 @@ lb_status lb__templates_compile(lb__templates *out, const json_t *part, lb_error
   return lb__config_each(part, "processors", "post_processor", compile_leaf, out, err);
 }
 
+lb_status lb__templates_check(const lb__templates *t, int32_t n_ids, lb_error *err) {
+  for (size_t i = 0; i < t->n; i++)
+    for (size_t k = 0; k < t->items[i].n; k++)
+      if (t->items[i].items[k] >= n_ids)
+        return lb__fail(err, LB_E_FORMAT,
+                        "post_processor: token id %d: the tokens have ids 0 to %d",
+                        t->items[i].items[k], n_ids - 1);
+  return LB_OK;
+}
+
 void lb__templates_deinit(lb__templates *t) {
   for (size_t i = 0; i < t->n; i++) lb__free(t->items[i].items);
   lb__free(t->items);

@@ -14,6 +14,8 @@ typedef struct lb__templates {
 } lb__templates;
 
 lb_status lb__templates_compile(lb__templates *out, const json_t *part, lb_error *err);
+/* LB_E_FORMAT when an id is not below n_ids, the vocabulary's with all added tokens. */
+lb_status lb__templates_check(const lb__templates *t, int32_t n_ids, lb_error *err);
 void lb__templates_deinit(lb__templates *t);
 /* Rewrites ids in place. */
 lb_status lb__templates_apply(const lb__templates *t, lb__ids *ids, lb_error *err);

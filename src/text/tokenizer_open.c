@@ -182,7 +182,7 @@ lb_status lb__tokenizer_finish(lb_tokenizer *t, lb_error *err) {
   if (st != LB_OK) return st;
   t->n_ids = (int32_t)t->added.n_ids;
   if (t->is_unigram) t->unk = (int32_t)t->unigram.unk_id;
-  return LB_OK;
+  return lb__templates_check(&t->templates, t->n_ids, err);
 }
 
 lb_status lb__tokenizer_add_eos(lb_tokenizer *t, int64_t id, lb_error *err) {

@@ -89,6 +89,10 @@ static void test_unknown_kinds(void **state) {
   expect_error("{\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"////\"}," AB
                "}",
                LB_E_FORMAT, "precompiled_charsmap");
+  expect_error(
+      "{\"post_processor\":{\"type\":\"RobertaProcessing\",\"sep\":[\"</s>\",601],\"cls\":["
+      "\"<s>\",1]}," AB "}",
+      LB_E_FORMAT, "post_processor: token id 601: the tokens have ids 0 to ");
   expect_error("{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":"
                "{\"id\":\"x\"}}],\"special_tokens\":{}}," AB "}",
                LB_E_FORMAT, "'x'");
