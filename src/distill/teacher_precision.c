@@ -98,5 +98,6 @@ lb_status lb__teacher_choose_precision(lb__setup *s, const lb__teacher_least *le
   if (st == LB_OK) st = choose(&chosen, s, plain, int8, err);
   if (int8 != NULL && chosen != int8) lb_model_free(int8);
   lb__teacher_set_model(s->teacher, chosen);
+  if (st == LB_OK) st = lb__model_settle(chosen, err);
   return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "teacher");
 }

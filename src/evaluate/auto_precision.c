@@ -232,6 +232,7 @@ lb_status lb__model_open_auto(lb_model **out, const char *path, double max_kl,
     st = choose(&m, path, max_kl, cache, err);
   }
   lb__free(cache);
+  if (st == LB_OK) st = lb__model_settle(m, err);
   if (st == LB_OK)
     *out = m;
   else
@@ -246,6 +247,12 @@ lb_model_options lb_model_options_default(void) {
 lb_status lb_model_open(lb_model **out, const char *path, const lb_model_options *options,
                         lb_error *err) {
   lb_model_options o = options != NULL ? *options : lb_model_options_default();
-  if (o.precision != LB_PRECISION_AUTO) return lb__model_open(out, path, o.precision, err);
-  return lb__model_open_auto(out, path, o.precision_max_kl, LB__AUTO_LEAST_PARAMETERS, err);
+  if (o.precision == LB_PRECISION_AUTO)
+    return lb__model_open_auto(out, path, o.precision_max_kl, LB__AUTO_LEAST_PARAMETERS, err);
+  lb_status st = lb__model_open(out, path, o.precision, err);
+  if (st == LB_OK) st = lb__model_settle(*out, err);
+  if (st == LB_OK) return LB_OK;
+  lb_model_free(*out);
+  *out = NULL;
+  return st;
 }

@@ -191,16 +191,16 @@ static lb_status prepare_gradients(head *h, lb_error *err) {
 }
 
 /* Products of bfloat16 round the weight: once here, not for each chunk in both directions. */
-static lb_status round_weight(head *h, lb_error *err) {
-  const lb__head_side *student = &h->args->student;
-  if (h->compute != LB__COMPUTE_BF16 || !lb__kernels()->bf16_products) return LB_OK;
-  if (student->weight->dtype == LB_DTYPE_BF16) return LB_OK;
+static lb_status round_weight(const head *h, lb_tensor *weight, lb__compute compute,
+                              lb_error *err) {
+  if (compute != LB__COMPUTE_BF16 || !lb__kernels()->bf16_products) return LB_OK;
+  if (weight->dtype != LB_DTYPE_F32) return LB_OK;
   lb_tensor *rounded;
-  lb_status st = lb__stream_tensor(&rounded, h->s, LB_DTYPE_BF16, 2, h->student_weight.shape, err);
+  lb_status st = lb__stream_tensor(&rounded, h->s, LB_DTYPE_BF16, 2, weight->shape, err);
   if (st != LB_OK) return st;
-  lb__cast_args args = {.out = rounded, .x = &h->student_weight};
+  lb__cast_args args = {.out = rounded, .x = weight};
   st = lb__run_cast(&h->s->arena, &args, err);
-  h->student_weight = *rounded;
+  *weight = *rounded;
   return st;
 }
 
@@ -231,7 +231,9 @@ lb_status lb__fused_head(lb__stream *s, lb__fused_head_sums *sums, const lb__fus
     h.teacher_weight = lb__tensor_rows(args->teacher->weight, 0, args->vocab);
   st = prepare_gradients(&h, err);
   lb__arena_mark mark = lb__arena_get_mark(&s->arena);
-  if (st == LB_OK) st = round_weight(&h, err);
+  if (st == LB_OK) st = round_weight(&h, &h.student_weight, h.compute, err);
+  if (st == LB_OK && args->teacher != NULL)
+    st = round_weight(&h, &h.teacher_weight, args->teacher->compute, err);
   if (st == LB_OK) st = all_chunks(sums, &h, err);
   lb__arena_release(&s->arena, mark);
   if (st != LB_OK || h.dhidden == NULL) return st;

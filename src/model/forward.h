@@ -16,6 +16,9 @@ lb_status lb__model_open(lb_model **out, const char *path, lb_precision precisio
  * @error LB_E_UNSUPPORTED (a weight that it cannot be packed for; the model is of no more use),
  * LB_E_ARG (AUTO), LB_E_NOMEM */
 lb_status lb__model_set_precision(lb_model *model, lb_precision precision, lb_error *err);
+/* The precision is the last one: weights that bfloat16 products would round each time are rounded
+ * now, half the memory. The same products; only lookups of tables keep their digits. */
+lb_status lb__model_settle(lb_model *model, lb_error *err);
 /* Of all weights, as they are kept now: packed, in memory or in the mapped file. */
 uint64_t lb__model_held_bytes(const lb_model *model);
 lb__compute lb__model_compute(lb_precision precision); /* AUTO: F32 */

@@ -88,17 +88,50 @@ static lb_status pack_and_release(lb_model *m, lb__weight w, int64_t layer, lb_e
   return st == LB_OK ? release(m, w, layer, err) : st;
 }
 
+/* ---- rounding ---- */
+
+static bool is_rounded_at_once(const lb_tensor *weight) {
+  return weight->dtype == LB_DTYPE_F32 || weight->dtype == LB_DTYPE_F16;
+}
+
+/* The weight as bfloat16, in memory of its own. An embedding table stays: its rows are not
+ * products.
+ */
+static lb_status round_and_release(lb_model *m, lb__weight w, int64_t layer, lb_error *err) {
+  lb_tensor *weight = lb__model_slot(m, w, layer), rounded;
+  if (w == LB__W_TOKEN_EMBED || !is_rounded_at_once(weight)) return LB_OK;
+  lb_status st = lb__tensor_init(&rounded, LB_DTYPE_BF16, weight->rank, weight->shape, err);
+  if (st == LB_OK) st = lb__op_cast(&rounded, weight, err);
+  if (st != LB_OK) {
+    lb__tensor_deinit(&rounded);
+    return st;
+  }
+  if (!is_part(m, w, layer)) lb__tensor_forget_pages(weight);
+  lb__tensor_deinit(weight);
+  *weight = rounded;
+  if (w == LB__W_V && is_part(m, w, layer))
+    lb__tensor_release_elements(lb__model_slot(m, LB__W_QKV, layer));
+  return LB_OK;
+}
+
+lb_status lb__model_settle(lb_model *m, lb_error *err) {
+  if (m->info.precision != LB_PRECISION_BF16 || !lb__kernels()->bf16_products) return LB_OK;
+  lb_status st = each_linear_weight(m, round_and_release, err);
+  return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "%s: bf16", m->info.path);
+}
+
 uint64_t lb__model_held_bytes(const lb_model *m) {
   uint64_t bytes = 0;
   for (int64_t layer = 0; layer < m->config.n_layers; layer++)
     for (lb__weight w = 0; w < LB__N_WEIGHTS; w++) {
       const lb_tensor *weight = lb__model_weight(m, w, layer);
       bool counted = w < LB__FIRST_LAYER_WEIGHT && layer > 0;
-      bool gone = w == LB__W_QKV && lb__model_slot(m, LB__W_Q, layer)->packed != NULL;
+      const lb_tensor *q = lb__model_slot(m, LB__W_Q, layer);
+      bool gone = w == LB__W_QKV && (q->packed != NULL || q->owns_memory_);
       if (weight == NULL || counted || gone) continue;
       if (weight->packed != NULL) bytes += weight->packed->size_bytes;
-      if (weight->packed == NULL ? !is_part(m, w, layer) : w == LB__W_TOKEN_EMBED)
-        bytes += weight->size_bytes;
+      bool is_view = is_part(m, w, layer) && !weight->owns_memory_;
+      if (weight->packed == NULL ? !is_view : w == LB__W_TOKEN_EMBED) bytes += weight->size_bytes;
     }
   return bytes;
 }
