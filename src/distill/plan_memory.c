@@ -2,9 +2,11 @@
  *
  *   parameters P: weights, gradients, two moments: 4 x 4 P
  *   recorded activations of a layer, per token: the residual stream twice, both norms' results, q,
- *   k, v, attention's result, the logsumexps, what the MLP's activation reads
- *   gradients of activations: a few of the widest at a time, because their memory is used again
- *   the head: 256 rows of logits of both models, and the rows' hidden states and their gradient
+ *   k, v, attention's result, the logsumexps, what the MLP's activation reads; with dropout also
+ *   what went into it, twice
+ *   the head: a chunk of logits of both models, and the rows' hidden states and their gradient
+ *   gradients of activations: a few of the widest at a time, because their memory is used again;
+ *   they lie where the head was
  *   the teacher runs in place: a few tensors of its widest kind */
 #include "plan_memory.h"
 
@@ -24,12 +26,12 @@ static int64_t key_width(const lb_model_info *i) {
 }
 
 /* Floats that the tape keeps of one layer for one token. */
-static int64_t layer_floats(const lb_model_info *i) {
+static int64_t layer_floats(const lb_model_info *i, bool dropout) {
   bool gated = strcmp(i->family, "gpt2") != 0;
   bool head_norms = strcmp(i->family, "qwen3") == 0 || strcmp(i->family, "gemma3") == 0;
   bool sandwich = strcmp(i->family, "gemma3") == 0;
   int64_t C = i->hidden_size, Q = query_width(i), K = key_width(i), F = i->intermediate_size;
-  int64_t stream_and_norms = (sandwich ? 6 : 4) * C;
+  int64_t stream_and_norms = (sandwich ? 6 : 4) * C + (dropout ? 2 : 0) * C;
   int64_t heads = (head_norms ? 2 : 1) * (Q + K) + K + Q + i->n_heads;
   return stream_and_norms + heads + (gated ? 2 : 1) * F;
 }
@@ -40,20 +42,31 @@ static int64_t widest(const lb_model_info *i) {
   return most > C ? most : C;
 }
 
-static uint64_t activation_bytes(const lb_model_info *i, int64_t n_tokens, bool checkpointing) {
-  int64_t layers = i->n_layers, per_layer = layer_floats(i);
+static uint64_t activation_bytes(const lb_model_info *i, int64_t n_tokens, const lb_recipe *r,
+                                 bool checkpointing) {
+  int64_t layers = i->n_layers, per_layer = layer_floats(i, r->distill.dropout != 0);
   int64_t kept = checkpointing ? layers * i->hidden_size + per_layer : layers * per_layer;
-  int64_t gradients = 6 * widest(i) + 4 * i->hidden_size;
-  return (uint64_t)(n_tokens * (kept + gradients + 3 * i->hidden_size)) * REAL;
+  return (uint64_t)(n_tokens * (kept + 3 * i->hidden_size)) * REAL;
+}
+
+static uint64_t gradient_bytes(const lb_model_info *i, int64_t n_tokens) {
+  return (uint64_t)(n_tokens * (6 * widest(i) + 4 * i->hidden_size)) * REAL;
 }
 
 static uint64_t head_bytes(const lb_model_info *student, const lb_model_info *teacher,
                            int64_t n_tokens) {
-  int64_t chunk = n_tokens < LB__HEAD_CHUNK ? n_tokens : LB__HEAD_CHUNK;
+  int64_t chunk = lb__head_chunk(student->vocab_size);
+  if (chunk > n_tokens) chunk = n_tokens;
   int64_t logits = chunk * (student->vocab_size + (teacher != NULL ? teacher->vocab_size : 0));
   int64_t rows =
       n_tokens * (2 * student->hidden_size + (teacher != NULL ? teacher->hidden_size : 0));
   return (uint64_t)(logits + rows) * REAL;
+}
+
+/* Products of bfloat16 round a head's weight while it runs. */
+static uint64_t rounded_head_bytes(const lb_model_info *i) {
+  bool rounds = i->precision == LB_PRECISION_BF16;
+  return rounds ? (uint64_t)(i->vocab_size * i->hidden_size) * sizeof(uint16_t) : 0;
 }
 
 static uint64_t pass_bytes(const lb_model_info *i, int64_t n_tokens) {
@@ -92,12 +105,16 @@ static void estimate_memory(lb_plan *p, const lb__setup *s) {
   add_line(p, "student: gradients", parameters);
   add_line(p, "student: optimizer (AdamW)", 2 * parameters);
   add_line(p, "student: activations",
-           activation_bytes(student, n, r->train.gradient_checkpointing));
+           activation_bytes(student, n, r, r->train.gradient_checkpointing));
   if (teacher != NULL) {
     add_line(p, "teacher: weights", lb__model_held_bytes(lb__teacher_model(s->teacher)));
     add_line(p, "teacher: activations", pass_bytes(teacher, n));
   }
-  add_line(p, "heads: a chunk of logits", head_bytes(student, teacher, n));
+  uint64_t head = head_bytes(student, teacher, n) + rounded_head_bytes(student);
+  uint64_t gradients = gradient_bytes(student, n);
+  if (teacher != NULL) head += rounded_head_bytes(teacher);
+  add_line(p, "heads: a chunk of logits", head);
+  if (gradients > head) add_line(p, "student: gradients of activations", gradients - head);
   add_line(p, "documents", (uint64_t)lb__corpus_n_documents(s->corpus) * 40);
 }
 
@@ -133,21 +150,21 @@ static void help_memory(lb_plan *p, const lb__setup *s) {
   const lb_model_info *student = lb_model_get_info(s->student);
   int64_t n = lb__loader_most_tokens(s->loader), rows = r->train.per_device_train_batch_size;
   bool checkpointing = r->train.gradient_checkpointing;
-  uint64_t now = activation_bytes(student, n, checkpointing);
+  uint64_t now = activation_bytes(student, n, r, checkpointing);
   if (!checkpointing)
     lb__plan_advise(
         p, "gradient_checkpointing=true saves %.2f GB (each step takes about a third longer)",
-        gigabytes(now - activation_bytes(student, n, true)));
+        gigabytes(now - activation_bytes(student, n, r, true)));
   if (rows > 1)
     lb__plan_advise(p,
                     "per_device_train_batch_size=%lld with twice the gradient_accumulation_steps "
                     "saves %.2f GB and trains the same",
                     (long long)(rows / 2),
-                    gigabytes(now - activation_bytes(student, n / 2, checkpointing)));
+                    gigabytes(now - activation_bytes(student, n / 2, r, checkpointing)));
   if (n > 256)
     lb__plan_advise(p, "max_length=%lld saves %.2f GB; longer documents lose their end",
                     (long long)(r->data.max_length / 2),
-                    gigabytes(now - activation_bytes(student, n / 2, checkpointing)));
+                    gigabytes(now - activation_bytes(student, n / 2, r, checkpointing)));
   lb__plan_advise(p, "a smaller student: each million parameters takes 16 MB");
 }
 

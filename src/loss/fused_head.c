@@ -37,8 +37,8 @@ static lb_status check_args(const lb__stream *s, const lb__fused_head_args *a, l
   char text[96];
   int64_t M = a->student.hidden->shape[0];
   if (a->chunk_tokens < 0)
-    return lb__fail(err, LB_E_ARG, "fused head: chunk_tokens is %lld, want 1 or more (0: %d)",
-                    (long long)a->chunk_tokens, LB__HEAD_CHUNK);
+    return lb__fail(err, LB_E_ARG, "fused head: chunk_tokens is %lld, want 1 or more",
+                    (long long)a->chunk_tokens);
   if (lb__tape_wants(s, a->student.weight) && a->student.weight->dtype != s->real)
     return lb__fail(err, LB_E_DTYPE, "fused head: the student's head %s wants a gradient: want %s",
                     lb__tensor_describe(text, a->student.weight), lb_dtype_name(s->real));
@@ -161,7 +161,8 @@ static lb_status one_chunk(lb__fused_head_sums *sums, const head *h, chunk *c, l
 }
 
 static lb_status all_chunks(lb__fused_head_sums *sums, const head *h, lb_error *err) {
-  int64_t chunk_tokens = h->args->chunk_tokens > 0 ? h->args->chunk_tokens : LB__HEAD_CHUNK;
+  int64_t chunk_tokens =
+      h->args->chunk_tokens > 0 ? h->args->chunk_tokens : lb__head_chunk(h->args->vocab);
   lb_status st = LB_OK;
   for (int64_t begin = 0; begin < h->M && st == LB_OK; begin += chunk_tokens) {
     lb__arena_mark mark = lb__arena_get_mark(&h->s->arena);

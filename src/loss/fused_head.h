@@ -10,7 +10,14 @@
 
 #include "ops/ops.h"
 
-enum { LB__HEAD_CHUNK = 256, LB__HEAD_TERMS_MAX = LB__DIVERGENCE_TERMS_MAX };
+enum { LB__HEAD_TERMS_MAX = LB__DIVERGENCE_TERMS_MAX };
+
+/* Rows that are computed at a time unless the caller says otherwise: so many that reading the head
+ * and its gradient again for each chunk hardly shows; fewer of a large vocabulary, because a chunk
+ * of logits is held for each model. Measured: docs/decisions/0011. */
+static inline int64_t lb__head_chunk(int64_t vocab) {
+  return vocab <= 65536 ? 512 : 256;
+}
 
 /* One model's end: hidden [M,C] F32 for M rows, weight [V,C] (any dtype unless it wants a
  * gradient). */
@@ -29,7 +36,7 @@ typedef struct lb__fused_head_args {
   const lb__divergence_term *terms;
   size_t n_terms;
   double scale;         /* of gradients: 1 / trained tokens of the optimizer batch */
-  int64_t chunk_tokens; /* 0: LB__HEAD_CHUNK */
+  int64_t chunk_tokens; /* 0: lb__head_chunk */
   bool want_facts;
 } lb__fused_head_args;
 
