@@ -7,13 +7,17 @@ JOBS/make_models.py writes them. Rounds alternate between the two sides; the rat
 J1: the reference job, eight sentences, five epochs: the whole program, start to end, and training alone.
 J2: one step of knowledge distillation, 4 x 512 real tokens: tokens per second. Our teacher computes in int8,
 once in bf16; random weights have no outliers, so int8's accuracy is not to be judged here.
-LIMBECK_BENCH_ROUNDS: how many rounds (1). LIMBECK_BENCH_JOBS: "J1", "J2" or both ("J1 J2")."""
+J6: plain fine-tuning of a model in float32, rows of 512 tokens, beside llama.cpp's finetune example, where
+LIMBECK_FINETUNE names that program, LIMBECK_FINETUNE_MODEL a .gguf of floats and LIMBECK_FINETUNE_TEXT a text
+of a few thousand tokens.
+LIMBECK_BENCH_ROUNDS: how many rounds (1). LIMBECK_BENCH_JOBS: some of "J1 J2 J6" (all)."""
 import csv
 import json
 import os
 import platform
 import random
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -22,8 +26,9 @@ import tempfile
 import time
 
 THREADS, ROUNDS = 2, int(os.environ.get("LIMBECK_BENCH_ROUNDS", "1"))
-JOBS = os.environ.get("LIMBECK_BENCH_JOBS", "J1 J2").split()
+JOBS = os.environ.get("LIMBECK_BENCH_JOBS", "J1 J2 J6").split()
 J2_STEPS = 4  # the first warms up
+FINETUNE, FINETUNE_MODEL, FINETUNE_TEXT = (os.environ.get("LIMBECK_FINETUNE" + end) for end in ("", "_MODEL", "_TEXT"))
 
 
 def cpu_name():
@@ -53,11 +58,14 @@ class Limbeck:
                      "append_eos": "false", "report_to": "none"}
 
     def distill(self, documents, keys):
-        """-> (rows of metrics.jsonl, seconds, peak GB)"""
+        """documents: a list of rows, or the path of a text. -> (rows of metrics.jsonl, seconds, peak GB)"""
         out, data = os.path.join(self.scratch, "out"), os.path.join(self.scratch, "data.jsonl")
         shutil.rmtree(out, ignore_errors=True)
-        with open(data, "w") as f:
-            f.writelines(json.dumps(d) + "\n" for d in documents)
+        if isinstance(documents, str):
+            data = documents
+        else:
+            with open(data, "w") as f:
+                f.writelines(json.dumps(d) + "\n" for d in documents)
         recipe = os.path.join(self.scratch, "recipe.yaml")
         with open(recipe, "w") as f:
             f.writelines(f"{k}: {v}\n" for k, v in {**self.base, "train_file": data, "output_dir": out, **keys}.items())
@@ -82,6 +90,16 @@ class Limbeck:
         speeds = [row["tokens_per_second"] for row in rows if "tokens_per_second" in row]
         return {"tok/s": max(speeds[1:]), "peak, GB": gigabytes}
 
+    def j6(self):
+        """All steps but the first, which warms up, as llama.cpp's figure is of all its rows."""
+        keys = dict(teacher="none", student=FINETUNE_MODEL, max_length=512, num_train_epochs=2,
+                    per_device_train_batch_size=1, gradient_accumulation_steps=1, learning_rate=1e-5, warmup_steps=0,
+                    logging_steps=1, save_steps=0)
+        rows, _, gigabytes = self.distill(FINETUNE_TEXT, keys)
+        steps = [row for row in rows if "tokens_per_second" in row]
+        return {"tok/s": (steps[-1]["tokens"] - steps[0]["tokens"]) / (sum_of_steps(steps) - sum_of_steps(steps[:1])),
+                "peak, GB": gigabytes}
+
 
 def sum_of_steps(rows):
     """Seconds in optimizer steps; with logging_steps 1 every row is one."""
@@ -103,6 +121,17 @@ class Peer:
         return {"tok/s": number(r"([\d.]+) tok/s", out), "peak, GB": gigabytes}
 
 
+def llama_finetune(scratch):
+    """Rows of 512, one a step; its own clock has whole seconds."""
+    out = os.path.join(scratch, "finetuned.gguf")
+    command = [FINETUNE, "--file", FINETUNE_TEXT, "-m", FINETUNE_MODEL, "-c", "512", "-b", "512", "-ub", "512", "-t",
+               str(THREADS), "-epochs", "1", "-o", out]
+    log, _, gigabytes = measured(["sh", "-c", shlex.join(command) + " 2>&1"])
+    n, _, h, m, s = re.findall(r"train: .*?data=(\d+)/(\d+).*?t=(\d+):(\d+):(\d+)", log)[-1]
+    os.remove(out)
+    return {"tok/s": int(n) * 512 / (int(h) * 3600 + int(m) * 60 + int(s)), "peak, GB": gigabytes}
+
+
 def number(pattern, text):
     found = re.search(pattern, text)
     if not found:
@@ -119,6 +148,10 @@ def race(limbeck, peer):
         for how in (("f32",), ("bf16",), ("f32", "compile"), ("bf16", "compile")):
             contests.append(("J2", "torch " + " ".join(how), lambda: limbeck.j2("int8"), lambda how=how: peer.j2(*how)))
         contests.append(("J2 bf16", "torch bf16 compile", lambda: limbeck.j2("bf16"), lambda: peer.j2("bf16", "compile")))
+    if "J6" in JOBS and FINETUNE and FINETUNE_MODEL and FINETUNE_TEXT:
+        contests.append(("J6", "llama.cpp finetune", limbeck.j6, lambda: llama_finetune(limbeck.scratch)))
+    elif "J6" in JOBS:
+        print("J6 is left out: LIMBECK_FINETUNE, LIMBECK_FINETUNE_MODEL or LIMBECK_FINETUNE_TEXT is not set")
     for job, name, ours, theirs in contests:
         rounds = [(ours(), theirs()) for _ in range(ROUNDS)]
         yield job, name, [a for a, _ in rounds], [b for _, b in rounds]

@@ -51,6 +51,8 @@ static void print_models(const lb_plan *p, const cli *c, FILE *file) {
     table_add(&t, "  the teacher is");
     table_add(&t, "%.1f x the student", p->teacher_student_ratio);
   }
+  if (p->teacher_precision != NULL) add_text(&t, "  teacher computes in", p->teacher_precision);
+  add_text(&t, "  student computes in", p->student_precision);
   print_part(&t, "models", c, file);
 }
 
@@ -150,6 +152,8 @@ void plan_write(const lb_plan *p, writer *w) {
   writer_int(w, "student_parameters", p->student_parameters);
   writer_int(w, "trained_parameters", p->trained_parameters);
   writer_real(w, "teacher_student_ratio", p->teacher_student_ratio);
+  writer_string(w, "teacher_precision", p->teacher_precision);
+  writer_string(w, "student_precision", p->student_precision);
   writer_string(w, "data_format", p->data_format);
   writer_string(w, "train_on", p->train_on);
   writer_int(w, "documents", p->documents);

@@ -49,6 +49,7 @@ static void print_json(const lb_step_bench *b) {
   writer_int(&w, "threads", lb_threads_get());
   writer_int(&w, "tokens", b->tokens_per_step);
   writer_int(&w, "repeats", b->steps);
+  writer_real(&w, "mean", b->mean);
   writer_real(&w, "median", b->median);
   writer_real(&w, "spread", spread(b));
   writer_real(&w, "least_seconds", b->least_seconds);
@@ -72,9 +73,9 @@ static void print_csv(const lb_step_bench *b) {
   for (size_t i = 0; i < b->n_work; i++) {
     const lb_step_work *k = &b->work[i];
     printf("%s,\"%s\",%d,%lld,%.6g,%.6g,%.6g,%.4f\n", k->part, k->work, lb_threads_get(),
-           (long long)k->calls, k->seconds, k->gflop, k->least_seconds, k->seconds / b->median);
+           (long long)k->calls, k->seconds, k->gflop, k->least_seconds, k->seconds / b->mean);
   }
-  printf("step,all,%d,,%.6g,,%.6g,1\n", lb_threads_get(), b->median, b->least_seconds);
+  printf("step,all,%d,,%.6g,,%.6g,1\n", lb_threads_get(), b->mean, b->least_seconds);
 }
 
 /* ---- a table ---- */
@@ -89,7 +90,7 @@ static void add_number(table *t, int decimals, double x) {
 /* seconds, GFLOP and the least time of one line, and what follows from them */
 static void add_figures(table *t, const lb_step_bench *b, const lb_step_work *k) {
   table_add_number(t, 1, 1e3 * k->seconds);
-  table_add(t, "%.1f %%", 100 * k->seconds / b->median);
+  table_add(t, "%.1f %%", 100 * k->seconds / b->mean);
   add_number(t, 1, k->gflop);
   add_number(t, 1, k->gflop / k->seconds);
   if (k->least_seconds > 0.0)
@@ -109,10 +110,10 @@ static void print_work(const lb_step_bench *b, const cli *c) {
     add_figures(&t, b, k);
     before = k->part;
   }
-  lb_step_work all = {.seconds = b->median, .least_seconds = b->least_seconds};
+  lb_step_work all = {.seconds = b->mean, .least_seconds = b->least_seconds};
   for (size_t i = 0; i < b->n_work; i++) all.gflop += b->work[i].gflop;
   table_add(&t, "step");
-  table_add(&t, "median of %lld", (long long)b->steps);
+  table_add(&t, "mean of %lld", (long long)b->steps);
   add_figures(&t, b, &all);
   table_print(&t, c, stdout);
   table_free(&t);

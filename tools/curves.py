@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Draws curves of runs as SVG, from their metrics.jsonl; needs nothing but Python.
 
-usage: tools/curves.py OUT.svg KEY NAME=metrics.jsonl [NAME=metrics.jsonl ...]
+usage: tools/curves.py OUT.svg KEY[:X] NAME=metrics.jsonl [NAME=metrics.jsonl ...]
 
-KEY is a number of the log: loss, loss_kd, eval_perplexity, eval_kl, ... One line a run."""
+KEY is a number of the log: loss, loss_kd, eval_perplexity, eval_kl, ... One line a run. X is what stands below,
+the optimizer step unless said otherwise."""
 import json
 import math
 import sys
@@ -12,9 +13,9 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 60, 130, 20, 40
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # told apart by most eyes (Okabe and Ito)
 
 
-def read(path, key):
+def read(path, key, across):
     rows = [json.loads(line) for line in open(path)]
-    return [(r["step"], r[key]) for r in rows if key in r]
+    return [(r[across], r[key]) for r in rows if key in r]
 
 
 def ticks(low, high, n=5):
@@ -24,7 +25,7 @@ def ticks(low, high, n=5):
     return [first + i * step for i in range(int((high - first) / step) + 1)]
 
 
-def draw(key, curves):
+def draw(key, across, curves):
     points = [p for _, curve in curves for p in curve]
     x0, x1 = 0, max(x for x, _ in points)
     y0, y1 = min(0, min(y for _, y in points)), max(y for _, y in points) * 1.05
@@ -37,7 +38,7 @@ def draw(key, curves):
                    f'<text x="{LEFT - 6}" y="{sy(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
     for x in ticks(x0, x1):
         out.append(f'<text x="{sx(x):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:g}</text>')
-    out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">optimizer step</text>')
+    out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{across}</text>')
     out.append(f'<text x="{LEFT}" y="14">{key}</text>')
     for i, (name, curve) in enumerate(curves):
         colour, path = COLOURS[i % len(COLOURS)], " ".join(f"{sx(x):.1f},{sy(y):.1f}" for x, y in curve)
@@ -50,8 +51,11 @@ def draw(key, curves):
 def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
-    curves = [(word.split("=", 1)[0], read(word.split("=", 1)[1], sys.argv[2])) for word in sys.argv[3:]]
-    open(sys.argv[1], "w").write(draw(sys.argv[2], curves))
+    key, _, across = sys.argv[2].partition(":")
+    across = across or "step"
+    curves = [(name, read(path, key, across)) for name, path in (word.split("=", 1) for word in sys.argv[3:])]
+    label = "optimizer step" if across == "step" else across.replace("_", " ")
+    open(sys.argv[1], "w").write(draw(key.replace("_", " "), label, curves))
 
 
 main()

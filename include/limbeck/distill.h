@@ -112,6 +112,8 @@ typedef struct lb_plan {
   double tokens_per_second, seconds; /* from the probe; NaN when it was not run */
   double teacher_student_ratio;      /* 0 without a teacher */
   char data_format[32], train_on[32];
+  /* "bf16", "int8"; "auto" while nothing was measured (without a probe); NULL: no teacher */
+  const char *student_precision, *teacher_precision;
   char advice[LB_PLAN_ADVICE_MAX][256]; /* remarks; of a run that does not fit, the first three are
                                             settings that would help */
   size_t n_advice;
@@ -134,11 +136,11 @@ typedef struct lb_step_work {
 
 /** Where a training step's time goes, and how near it comes to what its products need. */
 typedef struct lb_step_bench {
-  int64_t steps, tokens_per_step;  /* measured; on average */
-  double median, fastest, slowest; /* seconds of a step */
-  double tokens_per_second;        /* at the median */
-  double least_seconds;            /* all products at the peak of their precision */
-  double share_of_bound;           /* least_seconds / median */
+  int64_t steps, tokens_per_step;        /* measured; on average */
+  double mean, median, fastest, slowest; /* seconds of a step; steps may differ in length */
+  double tokens_per_second;              /* over all of them */
+  double least_seconds;                  /* all products at the peak of their precision */
+  double share_of_bound;                 /* least_seconds / mean */
   const char *teacher_precision, *student_precision; /* "int8"; NULL: no teacher */
   struct lb_step_peak {
     const char *precision;

@@ -177,7 +177,7 @@ static void fill_work(lb_step_bench *b, const measurement *m) {
     }
   add_work(b, "between", "loading, zeroing, the tape", between);
   for (size_t i = 0; i < b->n_work; i++) b->least_seconds += b->work[i].least_seconds;
-  b->share_of_bound = b->least_seconds / b->median;
+  b->share_of_bound = b->least_seconds / b->mean;
 }
 
 static void fill_flop(lb_step_bench *b, const lb__profile *p) {
@@ -196,13 +196,16 @@ static int by_value(const void *a, const void *b) {
 
 static void fill_times(lb_step_bench *b, measurement *m) {
   size_t n = (size_t)m->done;
+  int64_t total = 0;
+  for (size_t i = 0; i < n; i++) total += m->ns[i];
   qsort(m->ns, n, sizeof *m->ns, by_value);
   b->steps = m->done;
+  b->mean = 1e-9 * (double)total / (double)n;
   b->tokens_per_step = m->tokens / m->done;
   b->fastest = 1e-9 * (double)m->ns[0];
   b->slowest = 1e-9 * (double)m->ns[n - 1];
   b->median = 0.5e-9 * (double)(m->ns[n / 2] + m->ns[(n - 1) / 2]);
-  b->tokens_per_second = (double)b->tokens_per_step / b->median;
+  b->tokens_per_second = 1e9 * (double)m->tokens / (double)total;
 }
 
 static void add_memory(lb_step_bench *b, const char *what, uint64_t bytes) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 enum { PROBE_MICRO_BATCHES = 3 };
+#define MOST_STEPS 9007199254740992.0 /* the trainer refuses more */
 
 /* ---- counts ---- */
 
@@ -35,15 +36,23 @@ static void count_documents(lb_plan *p, const lb__setup *s) {
 static void count_steps(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   p->steps_per_epoch = lb__loader_steps_per_epoch(s->loader);
-  p->total_steps = r->train.max_steps > 0
-                       ? r->train.max_steps
-                       : (int64_t)ceil(r->train.num_train_epochs * (double)p->steps_per_epoch);
+  double steps = ceil(r->train.num_train_epochs * (double)p->steps_per_epoch);
+  p->total_steps = r->train.max_steps > 0 ? r->train.max_steps : (int64_t)fmin(steps, MOST_STEPS);
   p->tokens_per_step = p->steps_per_epoch > 0 ? p->tokens / p->steps_per_epoch : 0;
+}
+
+/* A model that was only looked at computes in nothing yet. */
+static const char *precision_of(const lb__setup *s, const lb_model *m, int wanted) {
+  lb_precision p = s->only_look ? (lb_precision)wanted : lb_model_get_info(m)->precision;
+  return lb_precision_name(p);
 }
 
 static void count_parameters(lb_plan *p, const lb__setup *s) {
   p->student_parameters = lb_model_get_info(s->student)->n_parameters;
+  p->student_precision = precision_of(s, s->student, s->recipe->train.precision);
   if (s->teacher == NULL) return;
+  p->teacher_precision =
+      precision_of(s, lb__teacher_model(s->teacher), s->recipe->distill.teacher_precision);
   p->teacher_parameters = lb_model_get_info(lb__teacher_model(s->teacher))->n_parameters;
   p->teacher_student_ratio = (double)p->teacher_parameters / (double)p->student_parameters;
 }

@@ -215,7 +215,9 @@ lb__trainer_options lb__setup_trainer_options(const lb__setup *s) {
 
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
                          const lb__setup_options *how, lb_error *err) {
-  *s = (lb__setup){.recipe = recipe, .options = options != NULL ? options : &no_options};
+  *s = (lb__setup){.recipe = recipe,
+                   .options = options != NULL ? options : &no_options,
+                   .only_look = how->only_look};
   lb_status st = open_models(s, how, err);
   if (st == LB_OK) st = find_vocabulary(s, err);
   if (st == LB_OK) st = open_template(s, err);

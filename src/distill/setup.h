@@ -21,6 +21,7 @@ typedef struct lb__setup {
   bool is_teachers_tokenizer;        /* the student brought none */
   int64_t vocab;                     /* true common vocabulary */
   lb__corpus *corpus, *held_out;     /* held_out NULL: none */
+  bool only_look;                    /* as the options say */
   lb__loader *loader;
 } lb__setup;
 

@@ -6,7 +6,7 @@
 
 run plan "$recipe"
 exits 0
-for word in "teacher parameters" "student parameters" "the teacher is" "format" "trained tokens" \
+for word in "teacher computes in" "student computes in" "teacher parameters" "student parameters" "the teacher is" "format" "trained tokens" \
   "held-out documents" "steps an epoch" "tokens a second" "estimated time" together needed; do
   out_has "$word"
 done
@@ -29,6 +29,7 @@ run plan "$recipe" --json num_train_epochs=4 --no-probe
 exits 0
 [ "$(steps_of)" = $((2 * steps)) ] || fail "$what: $(steps_of) steps, want twice $steps"
 out_has '"tokens_per_second":null'
+out_has '"teacher_precision":"auto","student_precision":"auto"'
 run plan "$recipe" --json max_steps=7 --no-probe
 [ "$(steps_of)" = 7 ] || fail "$what: $(steps_of) steps, want 7"
 
