@@ -93,8 +93,9 @@ static lb_status train(measurement *m, lb_error *err) {
   }
   lb__trainer_free(trainer);
   lb__free(result.last_checkpoint);
-  return st == LB_OK && result.is_interrupted ? lb__fail(err, LB_E_CANCELLED, "bench: stopped")
-                                              : st;
+  return st == LB_OK && (result.is_interrupted || m->done == 0)
+             ? lb__fail(err, LB_E_CANCELLED, "bench: stopped")
+             : st;
 }
 
 /* ---- peaks ---- */

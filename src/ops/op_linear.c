@@ -179,7 +179,7 @@ static lb_status activation_backward(lb__stream *s, const act_linear_saved *k, l
 static lb_status act_linear_backward(lb__stream *s, const lb_tensor *dout, void *saved,
                                      lb_error *err) {
   const act_linear_saved *k = saved;
-  lb_tensor gate_view, up_view, weight_view, bias_view, *dgate, *dup, *inner;
+  lb_tensor gate_view, up_view, weight_view, bias_view, *dgate = NULL, *dup = NULL, *inner;
   lb__linear_bwd_args args = {
       .dout = dout, .weight = &k->linear.weight, .compute = k->linear.compute};
   lb_status st = lb__op_gradient(&dgate, &gate_view, s, &k->gate, err);
@@ -222,6 +222,7 @@ lb_status lb__op_act_linear(lb__stream *s, lb_tensor **out, const lb_tensor *gat
   if (!lb__tape_wants(s, gate) && !lb__tape_wants(s, up) && !lb__tape_wants(s, p->weight) &&
       !lb__tape_wants(s, p->bias))
     return LB_OK;
+  args.x = up; /* what was multiplied is gone; it had this shape */
   k.linear = saved_of(&args);
   return lb__tape_record(s, *out, false, act_linear_backward, &k, sizeof k, err);
 }
