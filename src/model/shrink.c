@@ -168,7 +168,9 @@ lb_status lb__conversion_cut_config(json_t *config, const lb__conversion *c, lb_
   if (st != LB_OK) return st;
   lb__window_rule rule = c->config.family->window;
   bool by_number = rule == LB__WINDOW_PATTERN || rule == LB__WINDOW_QWEN;
-  return by_number && c->config.sliding_window > 0 ? write_layer_types(config, c, err) : LB_OK;
+  bool is_cut = c->n_chosen < c->config.n_layers; /* else the rule still holds */
+  return is_cut && by_number && c->config.sliding_window > 0 ? write_layer_types(config, c, err)
+                                                             : LB_OK;
 }
 
 /* ---- all of it ---- */
