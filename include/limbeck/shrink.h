@@ -68,9 +68,9 @@ LB_API lb_shrink_options lb_shrink_options_default(void);
 
 /** Writes `to` from a teacher: a folder, a .gguf file or a hub name. Keeping everything gives the
  *  teacher's weights, bit for bit unless another dtype is asked for.
- *  @error LB_E_ARG (a choice that the teacher cannot give, importance that is missing or another
- *         model's, the output), LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED (a family, sizes that its
- *         configuration cannot say, a feature that ties a layer to its number), LB_E_NUMERIC
+ *  @error LB_E_ARG (a choice that the teacher cannot give or its configuration cannot say,
+ *         importance that is missing or another model's, the output), LB_E_IO, LB_E_FORMAT,
+ *         LB_E_UNSUPPORTED (a family, a feature that ties a layer to its number), LB_E_NUMERIC
  *         (importance not finite), LB_E_NOMEM, LB_E_CANCELLED; no folder that looks whole is left
  *  @test tests/unit/test_shrink.c, tests/unit/test_shrink_width.c, tests/cli/test_shrink.sh */
 LB_API LB_NODISCARD lb_status lb_shrink(const char *teacher, const char *to,

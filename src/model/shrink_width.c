@@ -99,13 +99,13 @@ static lb_status check_family(const lb__cut *cut, const lb__model_config *m, con
   if (C == m->hidden_size && H == m->n_heads) return LB_OK;
   if (m->family->keys == LB__KEYS_GPT2 && C != H * m->head_dim)
     return lb__fail(
-        err, LB_E_UNSUPPORTED,
+        err, LB_E_ARG,
         "%s: a %s has no head size of its own: %lld heads of %lld go with a hidden size "
         "of %lld, not %lld",
         name, m->family->name, (long long)H, (long long)m->head_dim, (long long)(H * m->head_dim),
         (long long)C);
   if (m->family->whole_heads && C % H != 0)
-    return lb__fail(err, LB_E_UNSUPPORTED,
+    return lb__fail(err, LB_E_ARG,
                     "%s: Transformers wants the hidden size of a %s to be a multiple of its heads: "
                     "%lld is none of %lld; %lld is",
                     name, m->family->name, (long long)C, (long long)H, (long long)(C / H * H + H));

@@ -507,13 +507,11 @@ static void test_refusals(void **state) {
   o = widths(0, 4, 1, 0);
   expect_refusal("llama-tied-gqa", &o, LB_E_ARG, "1 key-value heads keep at most 2, not 4");
   o = widths(39, 0, 0, 0);
-  expect_refusal("llama-tied-gqa", &o, LB_E_UNSUPPORTED, "39 is none of 4; 40 is");
+  expect_refusal("llama-tied-gqa", &o, LB_E_ARG, "39 is none of 4; 40 is");
   o = widths(20, 0, 0, 0);
-  expect_refusal("gpt2-tied", &o, LB_E_UNSUPPORTED,
-                 "3 heads of 10 go with a hidden size of 30, not 20");
+  expect_refusal("gpt2-tied", &o, LB_E_ARG, "3 heads of 10 go with a hidden size of 30, not 20");
   o = widths(0, 2, 0, 0);
-  expect_refusal("gpt2-tied", &o, LB_E_UNSUPPORTED,
-                 "2 heads of 10 go with a hidden size of 20, not 30");
+  expect_refusal("gpt2-tied", &o, LB_E_ARG, "2 heads of 10 go with a hidden size of 20, not 30");
   o = widths(0, 0, 0, 20);
   o.width_selection = LB_WIDTH_ACTIVATION;
   expect_refusal("llama-tied-gqa", &o, LB_E_ARG, "was not measured");
@@ -532,6 +530,24 @@ static void test_refusals(void **state) {
   lb_importance_free(own);
   o.width_selection = (lb_width_selection)7;
   expect_refusal("llama-tied-gqa", &o, LB_E_ARG, "width_selection 7 is none");
+}
+
+static void test_broken_weights(void **state) {
+  (void)state;
+  editable_model *e = open_family("mistral");
+  char *path = in_folder("broken");
+  *editable_at(e, LB__W_UP, 1, 3, 4) = NAN;
+  editable_save(e, path, 1e-6);
+  lb_model *m;
+  lb_importance *found;
+  must(lb_model_open(&m, path, NULL, &err), path);
+  assert_int_equal(lb_importance_measure(&found, m, documents, N_DOCUMENTS, NULL, &err),
+                   LB_E_NUMERIC);
+  assert_non_null(strstr(err.message, "activations at layer 1 are not finite"));
+  assert_null(found);
+  lb_model_free(m);
+  free(path);
+  editable_close(e);
 }
 
 /* ---- faults ---- */
@@ -578,6 +594,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_keeping_everything_is_the_teacher, setup, teardown),
       cmocka_unit_test_setup_teardown(test_seeds, setup, teardown),
       cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_broken_weights, setup, teardown),
       cmocka_unit_test_setup_teardown(test_every_call_may_fail, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
