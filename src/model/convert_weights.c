@@ -47,15 +47,15 @@ static float norm_offset(const lb__conversion *c, lb__weight w) {
   return c->to_gguf ? 1.0f : -1.0f;
 }
 
-/* Weights that no shape change touches keep factor 1; a norm's stored number may lack an offset. */
+/* A norm's gain is of the whole weight, and Hugging Face may store it minus one:
+ * gain * (stored + 1) - 1 = gain * stored + (gain - 1). */
 static void set_factors(const lb__conversion *c, lb__moved_weight *m) {
   bool from_gguf = lb__checkpoint_gguf(c->source) != NULL;
   bool lacks_one = c->config.family->norm_plus_one && is_norm(m->weight) && !from_gguf;
   double gain = c->cut != NULL ? lb__cut_gain(c->cut, m->weight, m->layer) : 1.0;
   m->gain = (float)gain;
   m->offset = norm_offset(c, m->weight);
-  if (gain == 1.0) return;
-  m->offset += (float)((gain - 1.0) * (lacks_one ? 1.0 : 0.0));
+  if (lacks_one) m->offset += (float)(gain - 1.0);
 }
 
 static void set_picks(const lb__conversion *c, lb__moved_weight *m) {
@@ -109,10 +109,7 @@ static void declare(lb__conversion *c, size_t i, lb_dtype source_dtype) {
   m->dtype = target_dtype(c, m, source_dtype);
   lb__tensor_decl *d = &c->decls[i];
   *d = (lb__tensor_decl){.name = m->name, .dtype = m->dtype, .rank = t->rank};
-  for (int k = 0; k < t->rank; k++) {
-    int from = m->transpose ? t->rank - 1 - k : k;
-    d->shape[k] = extent(m, from);
-  }
+  for (int k = 0; k < t->rank; k++) d->shape[k] = extent(m, m->transpose ? t->rank - 1 - k : k);
 }
 
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err) {

@@ -265,6 +265,13 @@ static double *by_hand(int64_t n) {
   return scores;
 }
 
+static lb_importance of_model(const lb__model_config *m) {
+  return (lb_importance){.n_layers = m->n_layers,
+                         .hidden_size = m->hidden_size,
+                         .n_heads = m->n_heads,
+                         .intermediate_size = m->intermediate_size};
+}
+
 static int64_t kept_place(int64_t i) { /* the i-th number that is not 1 modulo 3 */
   return i / 2 * 3 + (i % 2 == 0 ? 0 : 2);
 }
@@ -319,15 +326,12 @@ static void expect_slices(const char *name, int64_t hidden, int64_t heads, int64
   }
   double *shares = calloc((size_t)((4 * m->n_layers + 1) * m->hidden_size), sizeof *shares);
   assert_non_null(shares); /* never seen: gains stay 1 */
-  lb_importance hand = {.n_layers = m->n_layers,
-                        .hidden_size = m->hidden_size,
-                        .n_heads = m->n_heads,
-                        .intermediate_size = m->intermediate_size,
-                        .layers = layers,
-                        .hidden = channels,
-                        .heads = of_heads,
-                        .neurons = neurons,
-                        .shares = shares};
+  lb_importance hand = of_model(m);
+  hand.layers = layers;
+  hand.hidden = channels;
+  hand.heads = of_heads;
+  hand.neurons = neurons;
+  hand.shares = shares;
   lb_shrink_options o = lb_shrink_options_default();
   o.hidden_size = hidden;
   o.n_heads = heads;
@@ -367,15 +371,12 @@ static void test_heads_of_groups(void **state) {
   assert_int_equal(m->n_heads, 4);
   assert_int_equal(m->n_kv_heads, 2);
   assert_true((4 * m->n_layers + 1) * m->hidden_size < 8192);
-  lb_importance hand = {.n_layers = m->n_layers,
-                        .hidden_size = m->hidden_size,
-                        .n_heads = m->n_heads,
-                        .intermediate_size = m->intermediate_size,
-                        .layers = nothing,
-                        .hidden = nothing,
-                        .heads = heads,
-                        .neurons = nothing,
-                        .shares = nothing};
+  lb_importance hand = of_model(m);
+  hand.layers = nothing;
+  hand.hidden = nothing;
+  hand.heads = heads;
+  hand.neurons = nothing;
+  hand.shares = nothing;
   static const struct {
     int64_t heads, groups, wanted[2][2]; /* by layer */
   } cases[] = {{2, 0, {{1, 2}, {0, 2}}}, {0, 1, {{2, 3}, {0, 1}}}, {1, 1, {{2, -1}, {0, -1}}}};
