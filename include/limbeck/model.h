@@ -30,8 +30,8 @@ typedef enum lb_precision {
 } lb_precision;
 
 typedef struct lb_model_options {
-  lb_precision precision;  /* default F32: every number as exact as can be */
-  double precision_max_kl; /* AUTO: the most that is allowed, nats per token; default 0.02 */
+  lb_precision precision;    /* default F32: every number as exact as can be */
+  double precision_max_kl;   /* AUTO: the most that is allowed, nats per token; default 0.02 */
   const char *vocabulary_of; /* a student whose vocabulary was trimmed from this model's
                                 (limbeck/shrink.h): only those tokens, under the student's ids; no
                                 change where it was not, or where both have the same. NULL: all */

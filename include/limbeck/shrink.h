@@ -51,10 +51,10 @@ typedef struct lb_shrink_options {
                                 n_heads: all, or where each has one query head, as many as those */
   int64_t intermediate_size; /* neurons of the MLP, in each layer its own */
   lb_width_selection width_selection;
-  uint64_t seed;                   /* of what is drawn */
-  const lb_importance *importance; /* of the teacher; NULL: nothing may need it. Where it is given
-                                      and hidden_size shrinks, every norm's gain makes up for the
-                                      mean square that it no longer sees; borrowed */
+  uint64_t seed;                     /* of what is drawn */
+  const lb_importance *importance;   /* of the teacher; NULL: nothing may need it. Where it is given
+                                        and hidden_size shrinks, every norm's gain makes up for the
+                                        mean square that it no longer sees; borrowed */
   const lb_token_counts *vocabulary; /* tokens that are kept, with those that lead to them, special
                                         ones and what any text may need; under new ids, in their
                                         order. Of the teacher's tokenizer; NULL: all; borrowed */

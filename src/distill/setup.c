@@ -67,8 +67,8 @@ static lb_status open_tokenizer(lb_tokenizer **out, const lb_model *m, lb_error 
 static lb_status take_students(lb__setup *s, int64_t rows, lb_error *err) {
   const lb__vocabulary_map *cut = lb__teacher_rows(s->teacher);
   lb__log(LB_LOG_NOTE,
-          "the teacher's vocabulary is cut to the student's: %lld of %lld tokens (" LB__VOCABULARY_MAP_FILE
-          ")",
+          "the teacher's vocabulary is cut to the student's: %lld of %lld tokens "
+          "(" LB__VOCABULARY_MAP_FILE ")",
           (long long)cut->n, (long long)cut->source_tokens);
   return lb__vocabulary_common(&s->vocab, s->tokenizer, s->tokenizer, cut->n, rows, err);
 }
@@ -78,7 +78,8 @@ static lb_status find_vocabulary(lb__setup *s, lb_error *err) {
   int64_t rows = lb_model_get_info(s->student)->vocab_size, teacher_rows = rows;
   lb_status st = open_tokenizer(&s->tokenizer, s->student, err);
   if (st != LB_OK) return lb__fail_prefix(err, st, "student");
-  if (s->teacher != NULL && lb__teacher_rows(s->teacher) != NULL) return take_students(s, rows, err);
+  if (s->teacher != NULL && lb__teacher_rows(s->teacher) != NULL)
+    return take_students(s, rows, err);
   if (s->teacher != NULL) {
     lb_model *teacher = lb__teacher_model(s->teacher);
     teacher_rows = lb_model_get_info(teacher)->vocab_size;

@@ -92,8 +92,8 @@ typedef enum lb__draw {
 } lb__draw;
 void lb__draw_scores(double *scores, int64_t n, uint64_t seed, lb__draw what, int64_t layer);
 
-/* Chooses what is kept of the vocabulary; then writes that into config.json, and into the text files
- * that the converter has copied or made.
+/* Chooses what is kept of the vocabulary; then writes that into config.json, and into the text
+ * files that the converter has copied or made.
  * @owns *t: lb__trim_deinit, also after a failure */
 lb_status lb__trim_choose(lb__trim *t, const lb__conversion *c, const lb_shrink_options *o,
                           lb_error *err);

@@ -2,8 +2,8 @@
  * rows of embedding and head go on, and every file of the folder that speaks of ids.
  *
  * Owns: config.json's, generation_config.json's and the tokenizer files' ids, vocab_map.json.
- * Refuses: choosing tokens (text/vocabulary_cut.c) and moving rows (convert_weights.c), which follow
- * the list made here. Read next: lb__trim_choose, lb__trim_write_text. */
+ * Refuses: choosing tokens (text/vocabulary_cut.c) and moving rows (convert_weights.c), which
+ * follow the list made here. Read next: lb__trim_choose, lb__trim_write_text. */
 #include "convert_internal.h"
 
 #include "base/log.h"
@@ -43,8 +43,8 @@ static lb_status refuse_other_ids(const json_t *j, const char *file, lb_error *e
     const json_t *value = json_object_get(j, keys[i]);
     if (value != NULL && !json_is_null(value))
       return lb__fail(err, LB_E_UNSUPPORTED,
-                      "%s: key '%s' names tokens, and they cannot be given new ids; remove it", file,
-                      keys[i]);
+                      "%s: key '%s' names tokens, and they cannot be given new ids; remove it",
+                      file, keys[i]);
   }
   return LB_OK;
 }
@@ -52,7 +52,8 @@ static lb_status refuse_other_ids(const json_t *j, const char *file, lb_error *e
 static bool collect(lb__token_ids *out, const json_t *value) {
   bool fits = true;
   json_int_t id = json_integer_value(value);
-  if (json_is_integer(value) && id >= 0 && id < INT32_MAX) fits = lb__token_ids_add(out, (int32_t)id);
+  if (json_is_integer(value) && id >= 0 && id < INT32_MAX)
+    fits = lb__token_ids_add(out, (int32_t)id);
   for (size_t i = 0; i < json_array_size(value) && fits; i++) {
     id = json_integer_value(json_array_get(value, i));
     if (json_is_integer(json_array_get(value, i)) && id >= 0 && id < INT32_MAX)
@@ -78,7 +79,8 @@ static json_t *changed(const json_t *value, const lb__vocabulary_cut *cut) {
   json_t *list = json_array();
   for (size_t i = 0; i < json_array_size(value); i++) {
     int32_t id = lb__vocabulary_cut_id(cut, json_integer_value(json_array_get(value, i)));
-    if (id >= 0 && json_array_append_new(list, json_integer(id)) != 0) return json_decref(list), NULL;
+    if (id >= 0 && json_array_append_new(list, json_integer(id)) != 0)
+      return json_decref(list), NULL;
   }
   if (json_array_size(list) > 0) return list;
   json_decref(list);
@@ -114,8 +116,7 @@ static lb_status collect_needed(lb__token_ids *out, const lb__conversion *c, lb_
   json_t *config = lb__checkpoint_config(c->source); /* NULL: a GGUF */
   lb__hf_generation g = {0};
   lb_status st = config != NULL ? lb__hf_generation_read(&g, name, err) : LB_OK;
-  if (st == LB_OK && g.tree != NULL)
-    st = refuse_other_ids(g.tree, "generation_config.json", err);
+  if (st == LB_OK && g.tree != NULL) st = refuse_other_ids(g.tree, "generation_config.json", err);
   if (st == LB_OK && config != NULL)
     st = refuse_other_ids(lb__hf_text_config(config), "config.json", err);
   bool fits = true;
@@ -155,10 +156,12 @@ lb_status lb__trim_choose(lb__trim *t, const lb__conversion *c, const lb_shrink_
   char *template = NULL;
   size_t template_size = 0;
   if (o->vocabulary == NULL && o->vocab_size != 0)
-    return lb__fail(err, LB_E_ARG, "vocab_size: the most used tokens are wanted, and nobody counted "
-                                   "them; give a text to count in");
+    return lb__fail(err, LB_E_ARG,
+                    "vocab_size: the most used tokens are wanted, and nobody counted "
+                    "them; give a text to count in");
   if (o->vocab_size < 0)
-    return lb__fail(err, LB_E_ARG, "vocab_size is %lld; want 1 or more, or 0 for as many as are used",
+    return lb__fail(err, LB_E_ARG,
+                    "vocab_size is %lld; want 1 or more, or 0 for as many as are used",
                     (long long)o->vocab_size);
   if (o->vocabulary == NULL) return LB_OK;
   lb_status st = open_source(t, c, o->vocabulary, err);
@@ -264,8 +267,9 @@ static lb_status remove_other_forms(const char *folder, lb_error *err) {
   lb_status st = lb__folder_list(&names, &n, folder, err);
   if (st != LB_OK) return st;
   for (size_t i = 0; i < n && st == LB_OK; i++) {
-    bool other = strcmp(names[i], "tokenizer.model") == 0 || strcmp(names[i], "spiece.model") == 0 ||
-                 strcmp(names[i], "vocab.txt") == 0 || strncmp(names[i], "sentencepiece.", 14) == 0;
+    bool other = strcmp(names[i], "tokenizer.model") == 0 ||
+                 strcmp(names[i], "spiece.model") == 0 || strcmp(names[i], "vocab.txt") == 0 ||
+                 strncmp(names[i], "sentencepiece.", 14) == 0;
     if (!other) continue;
     lb__log(LB_LOG_NOTE, "%s is left out: it holds the whole vocabulary; tokenizer.json says all",
             names[i]);
@@ -300,13 +304,12 @@ static lb_status write_map(const lb__conversion *c, lb_error *err) {
   const lb__trim *t = c->trim;
   const char *name = lb__checkpoint_name(c->source);
   lb__vocabulary_map *earlier = NULL;
-  lb_status st = lb__checkpoint_gguf(c->source) == NULL
-                     ? lb__vocabulary_map_read(&earlier, name, err)
-                     : LB_OK;
+  lb_status st =
+      lb__checkpoint_gguf(c->source) == NULL ? lb__vocabulary_map_read(&earlier, name, err) : LB_OK;
   if (st == LB_OK && earlier != NULL && earlier->n != t->cut.n_source)
     st = lb__fail(err, LB_E_FORMAT,
-                  "%s: " LB__VOCABULARY_MAP_FILE " is of %lld tokens, but the tokenizer has %d", name,
-                  (long long)earlier->n, t->cut.n_source);
+                  "%s: " LB__VOCABULARY_MAP_FILE " is of %lld tokens, but the tokenizer has %d",
+                  name, (long long)earlier->n, t->cut.n_source);
   int32_t *ids = lb__alloc_array((size_t)t->cut.n, sizeof *ids);
   char *base = lb__strdup(lb__path_base(name));
   if (st == LB_OK && (ids == NULL || base == NULL)) st = lb__fail_nomem(err, "the map of ids");

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum { VERSION = 1 };
-#define FORMAT "limbeck-vocab-map"
+#define FORMAT    "limbeck-vocab-map"
 #define FILE_MOST ((size_t)32 << 20)
 
 void lb__vocabulary_map_free(lb__vocabulary_map *m) {
@@ -168,10 +168,11 @@ static lb_status translate(lb__vocabulary_map *m, const lb__vocabulary_map *teac
   for (int64_t i = 0; i < m->n; i++) {
     while (k < teacher->n && teacher->ids[k] < m->ids[i]) k++;
     if (k == teacher->n || teacher->ids[k] != m->ids[i])
-      return lb__fail(err, LB_E_ARG,
-                      "%s: its trimmed vocabulary lacks the student's token %lld (id %d of '%.60s'); "
-                      "want a teacher that has all of them, such as the untrimmed one",
-                      name, (long long)i, m->ids[i], m->source);
+      return lb__fail(
+          err, LB_E_ARG,
+          "%s: its trimmed vocabulary lacks the student's token %lld (id %d of '%.60s'); "
+          "want a teacher that has all of them, such as the untrimmed one",
+          name, (long long)i, m->ids[i], m->source);
     m->ids[i] = (int32_t)k;
   }
   m->source_tokens = teacher->n;
@@ -180,7 +181,8 @@ static lb_status translate(lb__vocabulary_map *m, const lb__vocabulary_map *teac
 
 static void name_token(char out[64], const lb_tokenizer *t, int64_t id) {
   size_t size = 0;
-  const char *text = id < lb_tokenizer_size(t) ? lb_tokenizer_token_text(t, (int32_t)id, &size) : NULL;
+  const char *text =
+      id < lb_tokenizer_size(t) ? lb_tokenizer_token_text(t, (int32_t)id, &size) : NULL;
   bool plain = text != NULL && size < 40;
   for (size_t i = 0; i < size && plain; i++) plain = (unsigned char)text[i] >= 0x20;
   if (text == NULL)
@@ -216,9 +218,9 @@ static lb_status open_tokenizer(lb_tokenizer **out, const char *path, const char
                                 lb_error *err) {
   lb_status st = lb_tokenizer_open(out, path, err);
   if (st == LB_OK) return LB_OK;
-  return lb__fail_prefix(err, st == LB_E_IO ? LB_E_ARG : st,
-                         "the student's vocabulary is trimmed, so both tokenizers are needed: the %s",
-                         whose);
+  return lb__fail_prefix(
+      err, st == LB_E_IO ? LB_E_ARG : st,
+      "the student's vocabulary is trimmed, so both tokenizers are needed: the %s", whose);
 }
 
 /* The map in the folder that a model's name stands for; NULL for a GGUF file, and for a name that
@@ -227,8 +229,8 @@ static lb_status read_of(lb__vocabulary_map **out, const char *model, lb_error *
   lb__model_place place = {0};
   *out = NULL;
   if (lb__model_place_find(&place, model, NULL) != LB_OK) return LB_OK;
-  lb_status st = place.kind == LB__MODEL_FOLDER ? lb__vocabulary_map_read(out, place.folder, err)
-                                                : LB_OK;
+  lb_status st =
+      place.kind == LB__MODEL_FOLDER ? lb__vocabulary_map_read(out, place.folder, err) : LB_OK;
   lb__model_place_deinit(&place);
   return st;
 }

@@ -143,10 +143,11 @@ static lb_status check_ids(const cutter *c) {
     const char *want = lb_tokenizer_token_text(c->from, c->cut->kept[id], &want_size);
     const char *text = lb_tokenizer_token_text(c->to, id, &size);
     if (text == NULL || size != want_size || memcmp(text, want, size) != 0)
-      return lb__fail(c->err, LB_E_UNSUPPORTED,
-                      "tokenizer: the vocabulary cannot be cut: id %d would have to be '%.60s', but "
-                      "the order of its added tokens makes it '%.60s'",
-                      id, want, text != NULL ? text : "nothing");
+      return lb__fail(
+          c->err, LB_E_UNSUPPORTED,
+          "tokenizer: the vocabulary cannot be cut: id %d would have to be '%.60s', but "
+          "the order of its added tokens makes it '%.60s'",
+          id, want, text != NULL ? text : "nothing");
   }
   if (c->to->n_ids == c->cut->n) return LB_OK;
   return lb__fail(c->err, LB_E_UNSUPPORTED,

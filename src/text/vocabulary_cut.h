@@ -2,11 +2,13 @@
  * the tokenizer that is left.
  *
  * Kept are the tokens that were used; of byte pair encoding also those that stand between the
- * characters and each of them, for without these no merge would get there; everything that is needed
- * to write any other text; special tokens; and what the caller needs. Ids keep their order. So the
- * text that was counted gets the same tokens as before, under their new ids, and every other text
- * still gets some that decode to it.
- * Owns: the choice, the map between ids, the cut tokenizer. Refuses: reading text (data/), files. */
+ * characters and each of them, for without these no merge would get there; everything that is
+ * needed to write any other text; added tokens, but for placeholders that nobody uses (<unused7>,
+ * <|reserved_special_token_7|>); and what the caller needs. Ids keep their order. So the text that
+ * was counted gets the same tokens as before, under their new ids, and every other text still gets
+ * some that decode to it.
+ * Owns: the choice, the map between ids, the cut tokenizer. Refuses: reading text (data/), files.
+ */
 #ifndef LB_TEXT_VOCABULARY_CUT_H
 #define LB_TEXT_VOCABULARY_CUT_H
 
@@ -22,9 +24,10 @@ typedef struct lb__vocabulary_cut {
 typedef struct lb__vocabulary_wish {
   const int64_t *counts; /* [n_counts] how often each id was used */
   int64_t n_counts;
-  const int32_t *needed; /* [n_needed] kept however often they were used; ids out of range are none */
+  const int32_t
+      *needed; /* [n_needed] kept however often they were used; ids out of range are none */
   size_t n_needed;
-  const char *template; /* [template_size] of chats: added tokens that it spells are kept */
+  const char *template; /* [template_size] of chats: placeholders that it spells are kept */
   size_t template_size;
   int64_t n_rows; /* of the embedding: an id from here on has no row and cannot stay; 0: all have */
   int64_t most;   /* tokens to keep: the most used; 0: as many as were used */
