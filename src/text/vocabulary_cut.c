@@ -153,10 +153,25 @@ static int64_t n_new_on_way(const chooser *c) {
 
 /* ---- what any text may need ---- */
 
-/* Whether bytes can stand for every character that the vocabulary lacks. */
-static bool falls_back(const int32_t bytes[256], bool byte_fallback) {
-  for (int i = 0; byte_fallback && i < 256; i++) byte_fallback = bytes[i] >= 0;
-  return byte_fallback;
+static lb_status find_byte_decoder(void *ctx, const char *type, const json_t *part,
+                                   const char *path, lb_error *err) {
+  bool *found = ctx;
+  (void)part, (void)path, (void)err;
+  if (strcmp(type, "ByteFallback") == 0) *found = true;
+  return LB_OK;
+}
+
+/* Whether bytes can stand for every character that the vocabulary lacks, and are characters again
+ * in the text that is decoded. */
+static lb_status falls_back(bool *out, const lb_tokenizer *t, lb_error *err) {
+  const int32_t *bytes = t->is_unigram ? t->unigram.fallback_byte : t->bpe.fallback_byte;
+  bool all =
+      t->is_unigram ? t->unigram.byte_fallback && t->unigram.unk_id >= 0 : t->bpe.byte_fallback;
+  for (int i = 0; all && i < 256; i++) all = bytes[i] >= 0;
+  *out = false;
+  if (!all) return LB_OK;
+  return lb__config_each(json_object_get(t->config, "decoder"), "decoders", "decoder",
+                         find_byte_decoder, out, err);
 }
 
 static bool is_character(const char *text, size_t size) {
@@ -190,19 +205,21 @@ static void keep_rarest(chooser *c) {
   keep(c, (int64_t)rarest);
 }
 
-static void keep_alphabet(chooser *c) {
+static lb_status keep_alphabet(chooser *c, lb_error *err) {
   const lb_tokenizer *t = c->t;
   const int32_t *bytes = t->is_unigram ? t->unigram.fallback_byte : t->bpe.fallback_byte;
-  bool fallback = t->is_unigram ? t->unigram.byte_fallback : t->bpe.byte_fallback;
+  bool has_bytes = t->is_unigram ? t->unigram.byte_fallback : t->bpe.byte_fallback;
+  bool are_enough;
   if (t->is_unigram) keep_rarest(c);
   if (!t->is_unigram && t->bpe.reads_bytes) {
     for (int i = 0; i < 256; i++) keep(c, t->bpe.symbol_of_byte[i]);
-    return;
+    return LB_OK;
   }
-  for (int i = 0; fallback && i < 256; i++) keep(c, bytes[i]);
-  bool lacks_unk = t->is_unigram && t->unigram.unk_id < 0; /* then no character may be unknown */
-  if (lacks_unk || !falls_back(bytes, fallback)) keep_first_symbols(c);
+  for (int i = 0; has_bytes && i < 256; i++) keep(c, bytes[i]);
+  lb_status st = falls_back(&are_enough, t, err);
+  if (st == LB_OK && !are_enough) keep_first_symbols(c);
   keep(c, lb__vocabulary_find(&t->vocabulary, "\xE2\x96\x81", 3)); /* what a space becomes */
+  return st;
 }
 
 /* ---- what is asked for by name ---- */
@@ -323,9 +340,9 @@ static lb_status keep_used(chooser *c, lb_error *err) {
 /* ---- all of it ---- */
 
 static lb_status choose(chooser *c, lb_error *err) {
-  keep_alphabet(c);
+  lb_status st = keep_alphabet(c, err);
   keep_added(c);
-  lb_status st = keep_named(c, err);
+  if (st == LB_OK) st = keep_named(c, err);
   if (st != LB_OK) return st;
   if (c->wish->most > 0 && c->n_kept > c->wish->most)
     return lb__fail(err, LB_E_ARG,
