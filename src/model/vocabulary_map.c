@@ -219,8 +219,7 @@ static lb_status open_tokenizer(lb_tokenizer **out, const char *path, const char
   lb_status st = lb_tokenizer_open(out, path, err);
   if (st == LB_OK) return LB_OK;
   return lb__fail_prefix(
-      err, st == LB_E_IO ? LB_E_ARG : st,
-      "the student's vocabulary is trimmed, so both tokenizers are needed: the %s", whose);
+      err, st, "the student's vocabulary is trimmed, so both tokenizers are needed: the %s", whose);
 }
 
 /* The map in the folder that a model's name stands for; NULL for a GGUF file, and for a name that

@@ -35,8 +35,8 @@ void lb__vocabulary_map_free(lb__vocabulary_map *map); /* accepts NULL */
  * itself trimmed from the map's source is fine, as long as it has all of the student's tokens.
  * @param teacher, student  as for lb_model_open
  * @owns  *out: lb__vocabulary_map_free
- * @error LB_E_ARG (the map is of another model: the first token that differs; a tokenizer is
- *        missing), and as lb__vocabulary_map_read
+ * @error LB_E_ARG (the map is of another model: the first token that differs), LB_E_IO (a tokenizer
+ *        is missing), and as lb__vocabulary_map_read
  * @test  tests/unit/test_vocabulary_map.c */
 lb_status lb__vocabulary_map_between(lb__vocabulary_map **out, const char *teacher,
                                      const char *student, lb_error *err);
