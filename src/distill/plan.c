@@ -65,8 +65,7 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
   lb__method *method;
   lb__optimizer_batch batch;
   int64_t tokens = 0, ns = 0;
-  lb_status st =
-      lb__method_new(&method, s->recipe, s->student, s->teacher, s->vocab, LB_DTYPE_F32, err);
+  lb_status st = lb__method_of(&method, s, err);
   if (st != LB_OK) return st;
   lb__objective objective = lb__method_objective(method);
   lb__setup_phase(s, "measuring speed", 0, 0);

@@ -21,6 +21,12 @@ typedef enum lb__distill_type {
   LB__DISTILL_ATTENTION
 } lb__distill_type;
 
+typedef enum lb__checkpointing {
+  LB__CHECKPOINTING_AUTO, /* where memory is short: lb__setup.recomputes says what that came to */
+  LB__CHECKPOINTING_ON,
+  LB__CHECKPOINTING_OFF
+} lb__checkpointing;
+
 /* Strings live in the recipe's arena. NULL strings: not given. Lists: n = 0 when not given. */
 typedef struct lb__text_list {
   const char **items;
@@ -64,8 +70,9 @@ struct lb_recipe {
     int64_t max_steps, per_device_train_batch_size, gradient_accumulation_steps, logging_steps,
         save_steps, save_total_limit, eval_steps, seed, max_bad_steps;
     int lr_scheduler_type; /* lb__scheduler */
-    bool logging_first_step, gradient_checkpointing, resume_with_other_kernels;
-    int precision; /* lb_precision of the student's products */
+    bool logging_first_step, resume_with_other_kernels;
+    int gradient_checkpointing; /* lb__checkpointing */
+    int precision;              /* lb_precision of the student's products */
     const char *resume_from_checkpoint;
     lb__text_list report_to; /* "tensorboard", "none" */
   } train;

@@ -104,9 +104,7 @@ static lb_status open_everything(run *u) {
   lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = u->token_file};
   lb_status st = lb__setup_open(&u->setup, u->recipe, u->options, &how, u->err);
   if (st == LB_OK) st = check_plan(u);
-  if (st == LB_OK)
-    st = lb__method_new(&u->method, u->recipe, u->setup.student, u->setup.teacher, u->setup.vocab,
-                        LB_DTYPE_F32, u->err);
+  if (st == LB_OK) st = lb__method_of(&u->method, &u->setup, u->err);
   if (st == LB_OK) st = lb__figures_init(&u->figures, &u->setup, u->err);
   if (st == LB_OK) lb__method_set_figures(u->method, &u->figures);
   u->result->is_measured_on_training_data = u->setup.held_out == NULL;

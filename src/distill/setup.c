@@ -1,9 +1,11 @@
 /* setup.c - see setup.h. */
 #include "setup.h"
+#include "plan_memory.h"
 #include "teacher_precision.h"
 
 #include "base/fail.h"
 #include "base/log.h"
+#include "base/system_memory.h"
 #include "text/vocabulary_common.h"
 
 static const lb_distill_options no_options = {0};
@@ -228,5 +230,6 @@ lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_optio
     lb__setup_phase(s, "choosing the teacher's precision", 0, 0);
     st = lb__teacher_choose_precision(s, &lb__teacher_least_default, err);
   }
+  if (st == LB_OK) s->recomputes = lb__plan_recomputes(s, lb__system_memory_available());
   return st;
 }

@@ -22,6 +22,7 @@ typedef struct lb__setup {
   int64_t vocab;                     /* true common vocabulary */
   lb__corpus *corpus, *held_out;     /* held_out NULL: none */
   bool only_look;                    /* as the options say */
+  bool recomputes;                   /* activations are made again in backward */
   lb__loader *loader;
 } lb__setup;
 
