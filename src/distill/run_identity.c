@@ -31,6 +31,8 @@ static bool is_free(const char *path) {
       "data.eval",
       "teacher",
       "student",
+      "student.config",
+      "student.tokenizer",
   };
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(free_keys[i], path) == 0) return true;
