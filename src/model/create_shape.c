@@ -120,9 +120,10 @@ static lb_status fill_windows(lb__model_config *c, lb_error *err) {
 
 static lb_status fill_rope(lb__model_config *c, const lb__model_shape *s, lb_error *err) {
   double theta = s->rope_theta > 0.0 ? s->rope_theta : c->family->rope_theta;
+  if (c->family->learned_positions) return LB_OK;
   json_t *nothing = json_object();
   if (nothing == NULL) return lb__fail_nomem(err, "rotary positions");
-  lb_status st = lb__hf_rope_read(&c->rope, nothing, NULL, theta, "student", err);
+  lb_status st = lb__hf_rope_read(&c->rope, nothing, NULL, theta, "config.json", err);
   c->rope_sliding = c->rope;
   c->rope_sliding.theta = 1e4;
   json_decref(nothing);
