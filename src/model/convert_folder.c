@@ -12,8 +12,11 @@
 
 /* ---- config.json ---- */
 
-static void set(json_t *j, const char *k, json_t *value) { /* a failure shows at the final check */
-  json_object_set_new(j, k, value);
+/* The key that every configuration has: it goes when any other could not be set. */
+#define WHOLE "architectures"
+
+static void set(json_t *j, const char *k, json_t *value) {
+  if (json_object_set_new(j, k, value) != 0) json_object_del(j, WHOLE);
 }
 
 static json_t *layer_types(const lb__model_config *m) {
@@ -144,10 +147,10 @@ static void set_ids(json_t *j, const lb__model_config *m) {
   set(j, "eos_token_id", lb__token_ids_json(&m->eos));
 }
 
-lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_error *err) {
+static lb_status make_config(json_t *j, const lb__conversion *c, lb_error *err) {
   const lb__model_config *m = &c->config;
   const lb__family *f = m->family;
-  set(j, "architectures", json_pack("[s]", f->architecture));
+  set(j, WHOLE, json_pack("[s]", f->architecture));
   set(j, "model_type", json_string(f->model_type));
   set(j, "vocab_size", json_integer(m->vocab_size));
   set(j, "tie_word_embeddings", json_boolean(!has_weight(c, LB__W_LM_HEAD)));
@@ -166,6 +169,12 @@ lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_erro
   if (st != LB_OK) return st;
   return lb__hf_rope_write(j, &rope, f->window == LB__WINDOW_PATTERN ? &m->rope_sliding : NULL,
                            err);
+}
+
+lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_error *err) {
+  lb_status st = make_config(j, c, err);
+  if (st != LB_OK || json_object_get(j, WHOLE) != NULL) return st;
+  return lb__fail_nomem(err, "config.json");
 }
 
 /* A folder's own configuration is kept, with keys that we do not know. Of a multimodal model only

@@ -121,13 +121,12 @@ static void draw_range(void *ctx, int64_t begin, int64_t end) {
 }
 
 static lb_status pour(const creation *c, size_t index, lb_tensor *wide, float *values,
-                      lb__sink *sink, lb_error *err) {
-  const lb__tensor_decl *decl = &c->decls[index];
-  int64_t elements = decl->shape[0] * (decl->rank == 2 ? decl->shape[1] : 1);
-  lb__moved_weight as_moved = {.dtype = decl->dtype};
+                      int64_t elements, lb__sink *sink, lb_error *err) {
+  int64_t chunk = wide->shape[0];
+  lb__moved_weight as_moved = {.dtype = c->decls[index].dtype};
   lb_status st = LB_OK;
-  for (int64_t begin = 0; begin < elements && st == LB_OK; begin += CHUNK) {
-    int64_t n = elements - begin < CHUNK ? elements - begin : CHUNK;
+  for (int64_t begin = 0; begin < elements && st == LB_OK; begin += chunk) {
+    int64_t n = elements - begin < chunk ? elements - begin : chunk;
     draw d = {&c->weights[index], c->options->seed, (uint64_t)begin, values};
     lb_tensor part = lb__tensor_rows(wide, 0, n);
     if (c->options->cancel != NULL && *c->options->cancel != 0)
@@ -141,12 +140,14 @@ static lb_status pour(const creation *c, size_t index, lb_tensor *wide, float *v
 
 static lb_status fill(void *ctx, size_t index, lb__sink *sink, lb_error *err) {
   creation *c = ctx;
-  int64_t shape[1] = {CHUNK};
+  const lb__tensor_decl *d = &c->decls[index];
+  int64_t elements = d->shape[0] * (d->rank == 2 ? d->shape[1] : 1); /* fits: list_weights */
+  int64_t chunk[1] = {elements < CHUNK ? elements : CHUNK};
   lb_tensor wide = {0};
-  float *values = lb__alloc_array(CHUNK, sizeof *values);
+  float *values = lb__alloc_array((size_t)chunk[0], sizeof *values);
   lb_status st = values != NULL ? LB_OK : lb__fail_nomem(err, "random numbers");
-  if (st == LB_OK) st = lb__tensor_init(&wide, LB_DTYPE_F32, 1, shape, err);
-  if (st == LB_OK) st = pour(c, index, &wide, values, sink, err);
+  if (st == LB_OK) st = lb__tensor_init(&wide, LB_DTYPE_F32, 1, chunk, err);
+  if (st == LB_OK) st = pour(c, index, &wide, values, elements, sink, err);
   lb__tensor_deinit(&wide);
   lb__free(values);
   c->done++;
