@@ -30,9 +30,9 @@ static lb_status check_config(const lb_recipe *r, const char **key, lb_error *er
   bool has_vocabulary =
       r->student.tokenizer != NULL || r->student.config.vocab_size > 0 || has_file;
   if ((has_shape || has_file) && strcmp(r->teacher, "none") == 0 && !has_vocabulary)
-    return lb__fail(
-        err, LB_E_ARG,
-        "student.tokenizer is missing: without a teacher there is none to take it from");
+    return lb__fail(err, LB_E_ARG,
+                    "student.tokenizer is missing: without a teacher there is none to take it "
+                    "from; the student of a run with a teacher is in its output_dir/student-init");
   if (r->student.tokenizer != NULL && !has_shape && !has_file)
     return lb__fail(err, LB_E_ARG,
                     "student.tokenizer: only with student.config; other students "

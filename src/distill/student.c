@@ -17,13 +17,13 @@
 enum { RECORD_SIZE_MAX = 1 << 20, TRAINING_BYTES = 16 /* weight, gradient and two moments, f32 */ };
 #define RECORD_FILE "student.txt"
 
-static bool has_config(const lb_recipe *r) {
+bool lb__student_is_new(const lb_recipe *r) {
   return r->student.config.path != NULL || lb__recipe_has_below(r, "student.config");
 }
 
 const char *lb__student_name(const lb_recipe *r) {
   return !lb__student_is_made(r) ? r->student.path
-         : has_config(r)         ? "random weights"
+         : lb__student_is_new(r) ? "random weights"
                                  : "a part of the teacher";
 }
 
@@ -193,7 +193,7 @@ lb_status lb__student_open(lb__student *s, lb_recipe *r, const lb__student_optio
     s->path = lb__strdup(r->student.path);
     return s->path != NULL ? LB_OK : lb__fail_nomem(err, "a path");
   }
-  lb_status st = has_config(r) ? lb__student_config_make(&m.config, r, err) : LB_OK;
+  lb_status st = lb__student_is_new(r) ? lb__student_config_make(&m.config, r, err) : LB_OK;
   if (st == LB_OK && m.config.json != NULL) st = check_memory(&m);
   if (st == LB_OK) st = how->keep ? find_or_make(s, &m) : make_temporary(s, &m);
   lb__student_config_deinit(&m.config);

@@ -35,6 +35,8 @@ void lb__student_close(lb__student *s); /* accepts zeroed */
 
 /* The recipe's words for it, for the model card: "gpt2", "random weights". Never NULL. */
 const char *lb__student_name(const lb_recipe *r);
+/* Of random weights, not a part of the teacher. */
+bool lb__student_is_new(const lb_recipe *r);
 static inline bool lb__student_is_made(const lb_recipe *r) {
   return r->student.path == NULL;
 }
