@@ -19,7 +19,7 @@ static lb_error err;
 static char *folder;
 
 #define NEEDED "teacher: t\nstudent: s\ndata: {train: x.jsonl}\n"
-#define MADE "teacher: t\ndata: {train: x.jsonl}\nstudent:\n"
+#define MADE   "teacher: t\ndata: {train: x.jsonl}\nstudent:\n"
 #define SHAPE                                                                                      \
   "  config:\n    hidden_size: 64\n    num_hidden_layers: 2\n    num_attention_heads: 4\n"
 
@@ -114,8 +114,8 @@ static void test_reference_job(void **state) {
 /* What the repository shows to newcomers loads. */
 static void test_examples(void **state) {
   (void)state;
-  static const char *const names[] = {"reference-job", "half-smollm2", "baseline"};
-  for (int i = 0; i < 3; i++) {
+  static const char *const names[] = {"reference-job", "half-smollm2", "baseline", "new-student"};
+  for (int i = 0; i < 4; i++) {
     char path[512];
     lb_recipe *r;
     snprintf(path, sizeof path, LIMBECK_SOURCE_DIR "/examples/recipes/%s.yaml", names[i]);

@@ -68,7 +68,8 @@ def begin(limbeck, data, family, out):
     shape = dict(model_type=family, hidden_size=64, num_hidden_layers=6, num_attention_heads=4,
                  num_key_value_heads=4 if family == "gpt2" else 2)
     keys = dict(teacher=os.path.join(data, "train", "llama-teacher"), train=os.path.join(data, "train", "llama.jsonl"),
-                output_dir=out, max_steps=1, max_length=32, report_to="none")
+                output_dir=out, max_steps=1, warmup_steps=0, max_length=32,
+                report_to="none")
     keys.update({f"student.config.{key}": value for key, value in shape.items()})
     done = subprocess.run([limbeck.binary, "distill", "--no-plan"] + [f"{key}={value}" for key, value in keys.items()],
                           capture_output=True, text=True)
