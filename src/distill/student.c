@@ -1,6 +1,7 @@
 /* student.c - see student.h. Read next: student_config.c, the shape of a new one.
  *
  *   output_dir/.student-init.tmp   being made
+ *   output_dir/.student-init.old   of an earlier run, being removed
  *   output_dir/student-init        whole; student.txt in it says what it was made from */
 #include "student.h"
 #include "recipe_values.h"
@@ -75,7 +76,7 @@ static lb_status make_new(const making *m, const char *to) {
   return lb__create(m->config.json, m->config.name, to, &o, m->err);
 }
 
-/* To give lb_shrink one more option: a row in recipe.def, a member of the recipe, a line here. */
+/* For one more option of lb_shrink: a row in recipe.def, a member of the recipe, a line here. */
 static lb_status make_part(const making *m, const char *to) {
   const lb__int_list *layers = &m->r->student.shrink.layers;
   int dtype = m->r->student.shrink.dtype;
@@ -154,19 +155,47 @@ static lb_status make_temporary(lb__student *s, const making *m) {
   return st == LB_OK ? make(m, s->path) : st;
 }
 
-/* Under its name only when it is whole. */
+/* "output_dir/.student-init<ending>" */
+static char *hidden_name(const making *m, const char *ending) {
+  return lb__format("%s/." LB__STUDENT_FOLDER "%s", m->r->output_dir, ending);
+}
+
+/* A folder of that name without a record is somebody else's. */
+static lb_status check_ours(const char *path, lb_error *err) {
+  if (!lb__path_is_folder(path)) return LB_OK;
+  char *record = lb__path_join(path, RECORD_FILE);
+  if (record == NULL) return lb__fail_nomem(err, "a path");
+  bool is_ours = lb__path_is_file(record);
+  lb__free(record);
+  if (is_ours) return LB_OK;
+  return lb__fail(err, LB_E_ARG,
+                  "'%s' is where the student would be made, but it holds something else; move it "
+                  "away, or choose another output_dir",
+                  path);
+}
+
+/* Under its name only when it is whole; what had the name before goes once it is free. */
+static lb_status put_in_place(const char *draft, const char *path, const char *old, lb_error *err) {
+  lb_status st = LB_OK;
+  if (lb__path_is_folder(path)) st = lb__path_rename(path, old, err);
+  if (st == LB_OK) st = lb__path_rename(draft, path, err);
+  return st == LB_OK ? remove_folder(old, err) : st;
+}
+
 static lb_status make_kept(const making *m, const char *path, const char *record) {
-  char *draft = lb__path_join(m->r->output_dir, "." LB__STUDENT_FOLDER ".tmp");
-  if (draft == NULL) return lb__fail_nomem(m->err, "a path");
-  lb_status st = remove_folder(draft, m->err); /* of a run that was killed */
+  char *draft = hidden_name(m, ".tmp"), *old = hidden_name(m, ".old");
+  lb_status st = draft != NULL && old != NULL ? LB_OK : lb__fail_nomem(m->err, "a path");
+  if (st == LB_OK) st = check_ours(path, m->err);
+  if (st == LB_OK) st = remove_folder(draft, m->err); /* of a run that was killed */
+  if (st == LB_OK) st = remove_folder(old, m->err);
   if (st == LB_OK) st = lb__folder_make(m->r->output_dir, m->err);
   if (st == LB_OK) st = make(m, draft);
   if (st == LB_OK) st = write_record(draft, record, m->err);
-  if (st == LB_OK) st = remove_folder(path, m->err); /* of an earlier run */
-  if (st == LB_OK) st = lb__path_rename(draft, path, m->err);
+  if (st == LB_OK) st = put_in_place(draft, path, old, m->err);
   if (st == LB_OK) st = lb__path_sync(m->r->output_dir, m->err);
-  if (st != LB_OK) (void)remove_folder(draft, NULL);
+  if (st != LB_OK && draft != NULL) (void)remove_folder(draft, NULL);
   lb__free(draft);
+  lb__free(old);
   return st;
 }
 

@@ -143,6 +143,20 @@ run distill "$made" $shape output_dir="$work/new" overwrite_output_dir=true seed
 exits 0
 same "$init" "$work/seed/student-init"
 
+# somebody else's folder of that name is left alone
+mkdir -p "$work/taken/student-init"
+echo precious >"$work/taken/student-init/notes.txt"
+run distill "$made" $shape output_dir="$work/taken"
+exits 2
+err_has "holds something else"
+[ "$(cat "$work/taken/student-init/notes.txt")" = precious ] || fail "$what: another's file is gone"
+# the environment, which the command line beats
+export LIMBECK_STUDENT_CONFIG_HIDDEN_SIZE=16
+run distill "$made" student.config.num_hidden_layers=1 student.config.num_attention_heads=2 output_dir="$work/env" max_steps=1
+exits 0
+file_has "$work/env/config.json" '"hidden_size": 16'
+unset LIMBECK_STUDENT_CONFIG_HIDDEN_SIZE
+
 # ---- killed ----
 shape="$shape student.config.vocab_size=3000" # making it takes a moment
 begin=$(date +%s%N)
