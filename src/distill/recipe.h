@@ -41,7 +41,22 @@ struct lb_recipe {
   lb__arena arena;
   const char *source;  /* the file's name, for messages */
   const char *teacher; /* folder, .gguf, hub name; "none": train on text alone */
-  const char *student;
+  struct {
+    const char *path; /* the first member, so that the key `student` is this; NULL: made anew */
+    const char *tokenizer; /* of a configured one; NULL: the teacher's */
+    struct {               /* random weights; the names are those of Transformers. 0: not given */
+      const char *path;    /* a config.json, the key `student.config`; NULL: what follows */
+      const char *model_type;
+      int64_t hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
+          intermediate_size, max_position_embeddings, vocab_size;
+      int tie_word_embeddings; /* 0: auto, 1: true, 2: false */
+      double rope_theta, rms_norm_eps, initializer_range;
+    } config;
+    struct {               /* a part of the teacher: lb_shrink_options. 0: not given */
+      lb__int_list layers; /* one number: how many; several: which */
+      int dtype;           /* 0: auto, else 1 + lb_dtype */
+    } shrink;
+  } student;
   struct {
     lb__text_list train, eval; /* files and folders */
     double eval_fraction;      /* 0: none */

@@ -30,6 +30,7 @@ void lb__setup_close(lb__setup *s) {
   lb_chat_template_free(s->chat);
   lb_tokenizer_free(s->tokenizer);
   lb_model_free(s->student);
+  lb__student_close(&s->source);
   lb__teacher_free(s->teacher);
   *s = (lb__setup){0};
 }
@@ -47,9 +48,13 @@ static lb_status open_models(lb__setup *s, const lb__setup_options *how, lb_erro
                           how->real, err);
   }
   if (st != LB_OK) return st;
-  lb__setup_phase(s, "opening the student", 0, 0);
-  st = how->only_look ? lb_model_open(&s->student, r->student, NULL, err)
-                      : lb__model_open_trainable(&s->student, r->student, &student, err);
+  lb__setup_phase(s, lb__student_is_made(r) ? "making the student" : "opening the student", 0, 0);
+  lb__student_options making = {
+      .keep = how->keep_student, .will_train = !how->only_look, .cancel = s->options->cancel};
+  st = lb__student_open(&s->source, s->recipe, &making, err);
+  if (st != LB_OK) return st;
+  st = how->only_look ? lb_model_open(&s->student, s->source.path, NULL, err)
+                      : lb__model_open_trainable(&s->student, s->source.path, &student, err);
   return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "student");
 }
 

@@ -5,6 +5,7 @@
 #define LB_DISTILL_SETUP_H
 
 #include "recipe.h"
+#include "student.h"
 #include "teacher.h"
 
 #include "data/loader.h"
@@ -15,6 +16,7 @@ typedef struct lb__setup {
   lb_recipe *recipe;                 /* borrowed */
   const lb_distill_options *options; /* borrowed, never NULL */
   lb__teacher *teacher;              /* NULL: none */
+  lb__student source;                /* where the student was opened from */
   lb_model *student;                 /* trainable, unless only_look */
   lb_tokenizer *tokenizer;           /* the student's, else the teacher's; NULL: none has one */
   lb_chat_template *chat;            /* NULL: none */
@@ -30,6 +32,7 @@ typedef struct lb__setup_options {
   lb_dtype real;          /* of the student, and of the teacher when F64 */
   const char *token_file; /* where tokens go; NULL: memory */
   int64_t max_documents;  /* read at most so many; 0: as the recipe says */
+  bool keep_student;      /* one that is made stays in output_dir */
   bool only_look;         /* the student's weights stay as they are stored: nobody will train */
 } lb__setup_options;
 

@@ -290,8 +290,8 @@ static lb_status check_self(bench *b) {
   r.distill.dropout = 0;
   r.distill.teacher_layers.n = 0;
   fill_batch(&batch, s->corpus, 0, BATCH_DOCUMENTS, BATCH_TOKENS / BATCH_DOCUMENTS);
-  lb_status st =
-      lb__teacher_open(&self, r.student, (lb_precision)r.train.precision, LB_DTYPE_F32, b->err);
+  lb_status st = lb__teacher_open(&self, s->source.path, (lb_precision)r.train.precision,
+                                  LB_DTYPE_F32, b->err);
   if (st == LB_OK) st = lb__method_new(&m, &r, s->student, self, s->vocab, LB_DTYPE_F32, b->err);
   if (st == LB_OK)
     st = run_once(m, &batch, batch.micro.n_tokens, batch.micro.n_trained, &sums, b->err);
@@ -402,7 +402,7 @@ static lb_status check_score(bench *b) {
     skip(b, "the student's vocabulary is padded: score counts the padding, training does not");
     return LB_OK;
   }
-  lb_status st = lb_model_open(&stored, r.student, NULL, b->err);
+  lb_status st = lb_model_open(&stored, s->source.path, NULL, b->err);
   if (st == LB_OK) st = lb_score(&scores, stored, &document, 1, NULL, b->err);
   if (st == LB_OK)
     st = lb__method_new(&m, &r, s->student, s->teacher, s->vocab, LB_DTYPE_F32, b->err);

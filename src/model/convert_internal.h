@@ -1,11 +1,12 @@
 /* convert_internal.h - what the files of the converter share. Private to src/model/convert*.c and
- * shrink.c. */
+ * shrink.c, and create*.c, which write folders too. */
 #ifndef LB_MODEL_CONVERT_INTERNAL_H
 #define LB_MODEL_CONVERT_INTERNAL_H
 
 #include "model_internal.h"
 
 #include <limbeck/convert.h>
+#include <limbeck/tokenizer.h>
 
 /* One weight on its way from a checkpoint to a file. */
 typedef struct lb__moved_weight {
@@ -52,6 +53,12 @@ lb_status lb__pour_live(const lb__conversion *c, const lb__moved_weight *m, lb__
                         lb_error *err);
 /* The dtype most of the source's matrices have. */
 lb_dtype lb__conversion_source_dtype(const lb__conversion *c);
+
+/* config.json of a configuration that came from no folder: sets every key of c->config. */
+lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_error *err);
+/* Tokenizer, template, generation settings; what was there before goes. `t`: the tokenizer of a
+ * GGUF source; NULL when the source is a folder. */
+lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err);
 
 lb_status lb__convert_to_gguf(lb__conversion *c, lb_error *err);   /* convert_gguf.c */
 lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err); /* convert_folder.c */
