@@ -1,5 +1,6 @@
-/* verb_shrink.c - `limbeck shrink`: a student that begins as chosen layers of its teacher. The
- * result is opened again before success is claimed. */
+/* verb_shrink.c - `limbeck shrink`: a student that begins as chosen layers of its teacher, and of
+ * them chosen channels, heads and neurons. The result is opened again before success is claimed. */
+#include "calibration.h"
 #include "json_writer.h"
 #include "terminal.h"
 
@@ -11,7 +12,10 @@
 
 typedef struct shrink_args {
   verb_args words;
-  const char *layers;
+  const char *layers, *calibration;
+  int layer_selection, selection; /* lb_layer_selection, lb_width_selection */
+  int64_t hidden, heads, kv_heads, ffn, calibration_tokens;
+  uint64_t seed;
   int type; /* 0: what suits the teacher, else 1 + the index in target_dtypes */
   uint64_t max_shard_size;
   bool overwrite;
@@ -20,12 +24,79 @@ typedef struct shrink_args {
 #define FIELD(field) offsetof(shrink_args, field)
 static const option shrink_options[] = {
     {.name = "layers",
+     .aliases = "num-hidden-layers",
      .kind = OPTION_TEXT,
      .offset = FIELD(layers),
      .value = "N|LIST",
-     .help = "how many layers to keep, evenly spread with the first and the last among them; or "
-             "which ones, from 0: 0,2,4 or 0-5,11",
+     .help = "how many layers to keep; or which ones, from 0: 0,2,4 or 0-5,11",
      .only_typed = true},
+    {.name = "layer-selection",
+     .kind = OPTION_CHOICE,
+     .offset = FIELD(layer_selection),
+     .choices = "uniform|influence|random",
+     .fallback = "uniform",
+     .help =
+         "which, when --layers is a number: evenly spread with the first and the last among "
+         "them; those that turn the hidden state most on the calibration text; or drawn by lot"},
+    {.name = "hidden",
+     .aliases = "hidden-size",
+     .kind = OPTION_INT,
+     .offset = FIELD(hidden),
+     .value = "N",
+     .range = ">= 1",
+     .help = "how many channels of the hidden state to keep",
+     .only_typed = true},
+    {.name = "heads",
+     .aliases = "num-attention-heads",
+     .kind = OPTION_INT,
+     .offset = FIELD(heads),
+     .value = "N",
+     .range = ">= 1",
+     .help = "how many attention heads to keep in each layer; from each group as many",
+     .only_typed = true},
+    {.name = "kv-heads",
+     .aliases = "num-key-value-heads",
+     .kind = OPTION_INT,
+     .offset = FIELD(kv_heads),
+     .value = "N",
+     .range = ">= 1",
+     .help = "how many key-value heads to keep; without --heads, each with all its heads",
+     .only_typed = true},
+    {.name = "ffn",
+     .aliases = "intermediate-size",
+     .kind = OPTION_INT,
+     .offset = FIELD(ffn),
+     .value = "N",
+     .range = ">= 1",
+     .help = "how many neurons of the MLP to keep in each layer",
+     .only_typed = true},
+    {.name = "calibration",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(calibration),
+     .value = "FILE",
+     .help = "text on which activations say what matters, as JSON Lines, {\"text\":...} or "
+             "{\"ids\":[...]}; - is standard input",
+     .only_typed = true},
+    {.name = "calibration-tokens",
+     .kind = OPTION_INT,
+     .offset = FIELD(calibration_tokens),
+     .value = "N",
+     .range = ">= 1",
+     .fallback = "65536",
+     .help = "read its documents until there are so many tokens"},
+    {.name = "selection",
+     .kind = OPTION_CHOICE,
+     .offset = FIELD(selection),
+     .choices = "activation|random",
+     .fallback = "activation",
+     .help = "which channels, heads and neurons: the most active ones on the calibration text; or "
+             "drawn by lot, which is what the former must beat"},
+    {.name = "seed",
+     .kind = OPTION_UINT,
+     .offset = FIELD(seed),
+     .value = "N",
+     .fallback = "0",
+     .help = "of what is drawn by lot"},
     {.name = "type",
      .aliases = "dtype",
      .kind = OPTION_CHOICE,
@@ -99,89 +170,198 @@ static void show_progress(void *ctx, size_t done, size_t total, const char *tens
   progress_show(ctx, done, total, tensor);
 }
 
-static lb_status shrink(cli *c, const shrink_args *args, const layer_choice *choice,
-                        lb_error *err) {
-  progress bar = {.c = c, .title = "shrinking"};
+static lb_shrink_options make_options(const shrink_args *args, const layer_choice *choice) {
   lb_shrink_options o = lb_shrink_options_default();
   o.n_layers = choice->count;
-  if (choice->count == 0) o.layers = choice->layers;
+  if (choice->n > 0) o.layers = choice->layers;
   o.n_chosen = choice->n;
+  o.layer_selection = (lb_layer_selection)args->layer_selection;
+  o.hidden_size = args->hidden;
+  o.n_heads = args->heads;
+  o.n_kv_heads = args->kv_heads;
+  o.intermediate_size = args->ffn;
+  o.width_selection = (lb_width_selection)args->selection;
+  o.seed = args->seed;
   o.has_dtype = args->type > 0;
   if (o.has_dtype) o.dtype = target_dtypes[args->type - 1];
   o.max_shard_size = args->max_shard_size;
   o.overwrite = args->overwrite;
-  o.on_progress = show_progress;
-  o.on_progress_ctx = &bar;
   o.cancel = &cli_cancelled;
-  lb_status st = lb_shrink(args->words.positional[0], args->words.positional[1], &o, err);
+  return o;
+}
+
+static lb_status shrink(cli *c, const shrink_args *args, lb_shrink_options *o, lb_error *err) {
+  progress bar = {.c = c, .title = "shrinking"};
+  o->on_progress = show_progress;
+  o->on_progress_ctx = &bar;
+  lb_status st = lb_shrink(args->words.positional[0], args->words.positional[1], o, err);
   progress_end(&bar);
   return st;
 }
 
 /* ---- telling ---- */
 
-static void print_json(const char *out, const layer_choice *kept, const lb_model_info *teacher,
-                       const lb_model_info *student) {
+/* What the two models are, and which layers of the one the other has. */
+typedef struct outcome {
+  const lb_model_info *teacher, *student;
+  const lb_importance *importance; /* NULL: nothing was measured */
+  int64_t layers[LAYERS_MAX], n;
+} outcome;
+
+static void print_json(const char *out, const outcome *done) {
   writer w = {0};
   writer_open_object(&w, NULL);
   writer_string(&w, "output", out);
   writer_open_array(&w, "layers");
-  for (size_t i = 0; i < kept->n; i++) writer_int(&w, NULL, kept->layers[i]);
+  for (int64_t i = 0; i < done->n; i++) writer_int(&w, NULL, done->layers[i]);
   writer_close_array(&w);
-  writer_int(&w, "teacher_layers", teacher->n_layers);
-  writer_int(&w, "teacher_parameters", teacher->n_parameters);
-  writer_int(&w, "parameters", student->n_parameters);
+  writer_int(&w, "teacher_layers", done->teacher->n_layers);
+  writer_int(&w, "teacher_parameters", done->teacher->n_parameters);
+  writer_int(&w, "parameters", done->student->n_parameters);
+  writer_int(&w, "hidden_size", done->student->hidden_size);
+  writer_int(&w, "num_attention_heads", done->student->n_heads);
+  writer_int(&w, "num_key_value_heads", done->student->n_kv_heads);
+  writer_int(&w, "intermediate_size", done->student->intermediate_size);
+  if (done->importance != NULL) {
+    writer_int(&w, "calibration_tokens", done->importance->n_tokens);
+    writer_open_array(&w, "layer_influence");
+    for (int64_t l = 0; l < done->importance->n_layers; l++)
+      writer_real(&w, NULL, done->importance->layers[l]);
+    writer_close_array(&w);
+  }
   writer_close_object(&w);
   writer_end_line(&w);
   writer_free(&w);
 }
 
-static void print_note(const cli *c, const layer_choice *kept, const lb_model_info *teacher,
-                       const lb_model_info *student) {
+static void print_layers(const cli *c, const outcome *done) {
   text list = {0};
-  for (size_t i = 0; i < kept->n; i++)
-    text_putf(&list, "%s%lld", i > 0 ? " " : "", (long long)kept->layers[i]);
+  for (int64_t i = 0; i < done->n; i++)
+    text_putf(&list, "%s%lld", i > 0 ? " " : "", (long long)done->layers[i]);
   cli_note(c, "kept layers %s of %lld; %.1f of %.1f million parameters", text_get(&list),
-           (long long)teacher->n_layers, (double)student->n_parameters / 1e6,
-           (double)teacher->n_parameters / 1e6);
+           (long long)done->teacher->n_layers, (double)done->student->n_parameters / 1e6,
+           (double)done->teacher->n_parameters / 1e6);
   text_free(&list);
 }
 
-static int tell(cli *c, const shrink_args *args, layer_choice *choice) {
+static void print_widths(const cli *c, const outcome *done) {
+  const lb_model_info *t = done->teacher, *s = done->student;
+  const struct {
+    const char *what;
+    int64_t before, after;
+  } widths[] = {{"channels", t->hidden_size, s->hidden_size},
+                {"heads", t->n_heads, s->n_heads},
+                {"key-value heads", t->n_kv_heads, s->n_kv_heads},
+                {"neurons", t->intermediate_size, s->intermediate_size}};
+  text list = {0};
+  for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+    if (widths[i].after != widths[i].before)
+      text_putf(&list, "%s%lld of %lld %s", list.size > 0 ? ", " : "", (long long)widths[i].after,
+                (long long)widths[i].before, widths[i].what);
+  if (list.size > 0) cli_note(c, "kept %s", text_get(&list));
+  text_free(&list);
+}
+
+/* Blocks of GGUF's number formats are 32 numbers of a row. */
+static void warn_of_blocks(const cli *c, const outcome *done) {
+  const lb_model_info *t = done->teacher, *s = done->student;
+  const struct {
+    const char *what;
+    int64_t before, after;
+  } rows[] = {{"the hidden size", t->hidden_size, s->hidden_size},
+              {"heads times head size", t->n_heads * t->head_dim, s->n_heads * s->head_dim},
+              {"the intermediate size", t->intermediate_size, s->intermediate_size}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (rows[i].after % 32 != 0 && rows[i].after != rows[i].before)
+      cli_note(c,
+               "%s, %lld, is no multiple of 32: a quantised GGUF will keep those matrices as F16",
+               rows[i].what, (long long)rows[i].after);
+}
+
+static int tell(cli *c, const shrink_args *args, const lb_shrink_options *o) {
+  static outcome done; /* too large for a stack */
   const char *out = args->words.positional[1];
   lb_model *teacher = NULL, *student = NULL;
   lb_error err = {0};
   lb_status st = lb_model_open(&teacher, args->words.positional[0], NULL, &err);
   if (st == LB_OK) st = lb_model_open(&student, out, NULL, &err);
+  if (st == LB_OK) {
+    done.teacher = lb_model_get_info(teacher);
+    done.student = lb_model_get_info(student);
+    done.importance = o->importance;
+    st = lb_shrink_layers(done.layers, &done.n, o, done.teacher->n_layers, &err);
+  }
   int code = st == LB_OK ? CLI_DONE : cli_error(c, &err);
   if (st == LB_OK) {
-    const lb_model_info *before = lb_model_get_info(teacher), *after = lb_model_get_info(student);
-    if (choice->count > 0 && lb_shrink_choose(choice->layers, choice->count, before->n_layers))
-      choice->n = (size_t)choice->count;
     if (c->global.json)
-      print_json(out, choice, before, after);
+      print_json(out, &done);
     else
       printf("%s\n", out);
-    print_note(c, choice, before, after);
+    print_layers(c, &done);
+    print_widths(c, &done);
+    warn_of_blocks(c, &done);
   }
   lb_model_free(student);
   lb_model_free(teacher);
   return code;
 }
 
+/* ---- the call ---- */
+
+static bool cuts_width(const shrink_args *args) {
+  return args->hidden > 0 || args->heads > 0 || args->kv_heads > 0 || args->ffn > 0;
+}
+
+static int check_layers(const cli *c, const shrink_args *args, layer_choice *choice) {
+  static const char *const hint =
+      "--layers 6 keeps six, evenly spread; --layers 0,2,4 or 0-5,11 these";
+  *choice = (layer_choice){0};
+  if (args->layers == NULL && args->layer_selection != LB_LAYERS_UNIFORM)
+    return cli_usage(c, hint, "--layer-selection: want --layers, a number");
+  if (args->layers == NULL) return CLI_DONE;
+  if (!read_layers(choice, args->layers))
+    return cli_usage(c, hint, "--layers '%s': want a number of layers or a list", args->layers);
+  if (choice->count == 0 && args->layer_selection != LB_LAYERS_UNIFORM)
+    return cli_usage(c, hint, "--layer-selection: --layers is a list already; want a number");
+  return CLI_DONE;
+}
+
+static int check_calibration(const cli *c, const shrink_args *args) {
+  bool by_influence = args->layer_selection == LB_LAYERS_INFLUENCE;
+  bool by_activation = cuts_width(args) && args->selection == LB_WIDTH_ACTIVATION;
+  if (args->layers == NULL && !cuts_width(args))
+    return cli_usage(c, "--layers 6 keeps six layers, --hidden 384 so many channels",
+                     "want at least one of --layers, --hidden, --heads, --kv-heads and --ffn");
+  if (args->calibration == NULL && (by_influence || by_activation))
+    return cli_usage(c,
+                     "a few hundred documents of the kind that the student is for; or choose "
+                     "without: --layer-selection uniform, --selection random",
+                     "%s: want --calibration FILE to measure on",
+                     by_influence ? "--layer-selection influence" : "--selection activation");
+  if (args->calibration != NULL && !by_influence && !cuts_width(args))
+    return cli_usage(c, NULL,
+                     "--calibration: nothing is chosen by it; leave it out, or add "
+                     "--layer-selection influence or a width");
+  return CLI_DONE;
+}
+
 static int run_shrink(cli *c, void *opaque) {
   const shrink_args *args = opaque;
   static layer_choice choice; /* too large for a stack */
+  lb_importance *importance = NULL;
   lb_error err = {0};
-  choice = (layer_choice){0};
-  if (args->layers == NULL)
-    return cli_usage(c, "--layers 6 keeps six, evenly spread; --layers 0,2,4 keeps these",
-                     "want --layers");
-  if (!read_layers(&choice, args->layers))
-    return cli_usage(c, "--layers 6 keeps six, evenly spread; --layers 0,2,4 or 0-5,11 these",
-                     "--layers '%s': want a number of layers or a list", args->layers);
-  if (shrink(c, args, &choice, &err) != LB_OK) return cli_error(c, &err);
-  return tell(c, args, &choice);
+  int code = check_layers(c, args, &choice);
+  if (code == CLI_DONE) code = check_calibration(c, args);
+  if (code == CLI_DONE && args->calibration != NULL)
+    code = calibration_measure(&importance, c, args->words.positional[0], args->calibration,
+                               args->calibration_tokens);
+  if (code == CLI_DONE) {
+    lb_shrink_options o = make_options(args, &choice);
+    o.importance = importance;
+    code = shrink(c, args, &o, &err) == LB_OK ? tell(c, args, &o) : cli_error(c, &err);
+  }
+  lb_importance_free(importance);
+  return code;
 }
 
 const verb verb_shrink = {
@@ -189,19 +369,30 @@ const verb verb_shrink = {
     .summary = "a student made of its teacher's layers",
     .description =
         "Writes OUT, a folder that Transformers and `limbeck distill` load: copies of some of "
-        "TEACHER's layers, renumbered, with its embeddings, head, tokenizer and settings. Such a "
-        "student is worse than its teacher until it is trained, and then learns much faster than "
-        "one that begins from nothing.\n\n"
-        "A number alone keeps so many layers, evenly spread: layer i of N is layer "
+        "TEACHER's layers, renumbered, with its embeddings, head, tokenizer and settings; with "
+        "--hidden, --heads, --kv-heads or --ffn, only some channels, heads and neurons of them. "
+        "Such a student is worse than its teacher until it is trained, and then learns much faster "
+        "than one that begins from nothing.\n\n"
+        "A number of layers alone keeps so many, evenly spread: layer i of N is layer "
         "round(i * (L - 1) / (N - 1)) of L, so that of 12 layers 6 are 0 2 4 7 9 11, as in "
-        "DistilBERT and DistilGPT-2. An existing OUT is left alone unless --overwrite is given. "
-        "With --json: one object.",
+        "DistilBERT and DistilGPT-2. With --layer-selection influence, those are kept that turn "
+        "the hidden state most: 1 - cos(before, after), the mean over the tokens of "
+        "--calibration.\n\n"
+        "Widths are cut by activations on the calibration text, as Minitron does: channels by what "
+        "leaves the norms, heads by the norm of their output, neurons by what enters the down "
+        "projection. Head size stays. Query heads that share a key-value head go with it, or each "
+        "such group loses as many. Norms' gains make up for the mean square that changes with "
+        "fewer channels. Keeping everything gives the teacher, bit for bit.\n\n"
+        "An existing OUT is left alone unless --overwrite is given. With --json: one object.",
     .positionals = {{.name = "TEACHER",
                      .help = "a Hugging Face folder, a .gguf file, or a hub name"},
                     {.name = "OUT", .help = "the folder to make"}},
     .options = shrink_options,
-    .examples = {{"limbeck shrink ./gpt2 ./student --layers 6", "half the layers, evenly spread"},
-                 {"limbeck shrink model.gguf ./student --layers 0-3,8,11 --type bf16",
-                  "these, from a GGUF"}},
+    .examples =
+        {{"limbeck shrink ./gpt2 ./student --layers 6", "half the layers, evenly spread"},
+         {"limbeck shrink model.gguf ./student --layers 0-3,8,11 --type bf16",
+          "these, from a GGUF"},
+         {"limbeck shrink ./big ./student --hidden 384 --ffn 1024 --calibration texts.jsonl",
+          "all layers, narrower: what is most active on these texts stays"}},
     .args_size = sizeof(shrink_args),
     .run = run_shrink};

@@ -11,7 +11,8 @@ typedef enum lb__purpose { /* what a stream is for; numbers are part of checkpoi
                            LB__PURPOSE_SHUFFLE = 3,
                            LB__PURPOSE_DROPOUT = 4,
                            LB__PURPOSE_TEST = 5,
-                           LB__PURPOSE_WEIGHTS = 6
+                           LB__PURPOSE_WEIGHTS = 6,
+                           LB__PURPOSE_SHRINK = 7
 } lb__purpose;
 
 typedef struct lb__random_key {

@@ -96,6 +96,12 @@ static lb_status new_cache(lb__pass_reader *r, lb_error *err) {
   return st == LB_OK ? lb__kv_sequence_new(r->cache, &r->sequence, err) : st;
 }
 
+static lb_status read_batch(lb_tensor **hidden, lb__pass_reader *r, const lb__batch *batch,
+                            lb_error *err) {
+  lb__pass_options options = {.watcher = r->watcher};
+  return lb__model_pass(hidden, r->model, &r->stream, batch, &options, err);
+}
+
 /* The next piece of a document that is longer than a pass. */
 static lb_status read_piece(lb_tensor **hidden, lb__pass_reader *r, lb__batch *batch,
                             lb_error *err) {
@@ -104,7 +110,7 @@ static lb_status read_piece(lb_tensor **hidden, lb__pass_reader *r, lb__batch *b
   lb__kv_view view;
   batch->cache = &view;
   if (st == LB_OK) st = lb__kv_prepare(r->cache, &append, 1, &view, err);
-  if (st == LB_OK) st = lb__model_hidden(hidden, r->model, &r->stream, batch, err);
+  if (st == LB_OK) st = read_batch(hidden, r, batch, err);
   if (st == LB_OK) lb__kv_commit(r->cache, &append, 1);
   batch->cache = NULL; /* the view ends here */
   return st;
@@ -121,5 +127,5 @@ lb_status lb__pass_read(lb_tensor **hidden, lb__pass_reader *r, const lb__passes
   if (p->documents[p->document[0]].n_ids > LB__PASS_TOKENS)
     return read_piece(hidden, r, &batch, err);
   forget_cache(r);
-  return lb__model_hidden(hidden, r->model, &r->stream, &batch, err);
+  return read_batch(hidden, r, &batch, err);
 }

@@ -34,7 +34,8 @@ int32_t lb__pass_target(const lb__passes *p, size_t row);
 
 /* One model that reads passes. Several may read the same ones. */
 typedef struct lb__pass_reader {
-  lb_model *model; /* borrowed */
+  lb_model *model;            /* borrowed */
+  const lb__watcher *watcher; /* that sees what passes by; borrowed, NULL: nobody */
   lb__stream stream;
   lb__kv_cache *cache; /* of the long document that is being read, else NULL */
   int32_t sequence;

@@ -20,7 +20,8 @@ lb_status lb__pour_live(const lb__conversion *c, const lb__moved_weight *m, lb__
                         lb_error *err) {
   const lb_tensor *value = lb__model_weight(c->live, m->weight, m->layer);
   bool transpose = lb__weight_is_conv1d(c->live->config.family, m->weight);
-  lb__moved_weight plain = {.dtype = m->dtype}; /* offsets were undone when it became trainable */
+  lb__moved_weight plain = {.dtype = m->dtype,
+                            .gain = 1.0f}; /* offsets were undone when it became trainable */
   lb_tensor wide = {0};
   lb_status st = widen(&wide, value, transpose, err);
   int64_t rows = wide.shape[0], cols = wide.rank == 2 ? wide.shape[1] : 1;

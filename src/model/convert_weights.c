@@ -47,12 +47,31 @@ static float norm_offset(const lb__conversion *c, lb__weight w) {
   return c->to_gguf ? 1.0f : -1.0f;
 }
 
+/* A norm's gain is of the whole weight, and Hugging Face may store it minus one:
+ * gain * (stored + 1) - 1 = gain * stored + (gain - 1). */
+static void set_factors(const lb__conversion *c, lb__moved_weight *m) {
+  bool from_gguf = lb__checkpoint_gguf(c->source) != NULL;
+  bool lacks_one = c->config.family->norm_plus_one && is_norm(m->weight) && !from_gguf;
+  double gain = c->cut != NULL ? lb__cut_gain(c->cut, m->weight, m->layer) : 1.0;
+  m->gain = (float)gain;
+  m->offset = norm_offset(c, m->weight);
+  if (lacks_one) m->offset += (float)(gain - 1.0);
+}
+
+static void set_picks(const lb__conversion *c, lb__moved_weight *m) {
+  const lb__weight_row *row = &lb__weight_rows[m->weight];
+  if (c->cut == NULL) return;
+  m->picks[m->from.transpose ? 1 : 0] = lb__cut_list(c->cut, m->weight, row->rows, m->layer);
+  m->picks[m->from.transpose ? 0 : 1] = lb__cut_list(c->cut, m->weight, row->cols, m->layer);
+}
+
 static void set_form(const lb__conversion *c, lb__moved_weight *m) {
   bool to_conv1d = !c->to_gguf && lb__weight_is_conv1d(c->config.family, m->weight);
   m->transpose = m->from.transpose != to_conv1d;
   m->heads = lb__weight_permuted_heads(&c->config, m->weight);
   m->permute = c->to_gguf && m->heads > 0;
-  m->offset = norm_offset(c, m->weight);
+  set_factors(c, m);
+  set_picks(c, m);
 }
 
 static void set_name(const lb__conversion *c, lb__moved_weight *m) {
@@ -77,13 +96,20 @@ static lb_status add_weight(lb__conversion *c, const char *prefix, lb__weight w,
   return LB_OK;
 }
 
+/* Of what is kept of the stored tensor. */
+static int64_t extent(const lb__moved_weight *m, int k) {
+  const lb__stored_tensor *t = m->from.stored;
+  if (k >= t->rank) return 1;
+  return m->picks[k].at != NULL ? m->picks[k].n : t->shape[k];
+}
+
 static void declare(lb__conversion *c, size_t i, lb_dtype source_dtype) {
   lb__moved_weight *m = &c->weights[i];
   const lb__stored_tensor *t = m->from.stored;
   m->dtype = target_dtype(c, m, source_dtype);
   lb__tensor_decl *d = &c->decls[i];
   *d = (lb__tensor_decl){.name = m->name, .dtype = m->dtype, .rank = t->rank};
-  for (int k = 0; k < t->rank; k++) d->shape[k] = t->shape[m->transpose ? t->rank - 1 - k : k];
+  for (int k = 0; k < t->rank; k++) d->shape[k] = extent(m, m->transpose ? t->rank - 1 - k : k);
 }
 
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err) {
@@ -108,6 +134,7 @@ lb_status lb__conversion_plan(lb__conversion *c, lb_error *err) {
 
 /* The stored row that becomes row r of the target. */
 static int64_t source_row(const lb__moved_weight *m, int64_t r) {
+  if (m->picks[0].at != NULL) r = m->picks[0].at[r];
   if (m->permute == m->from.unpermute) return r;
   int64_t head_dim = m->from.stored->shape[0] / m->heads;
   if (m->from.unpermute) return lb__permuted_row(r, head_dim);
@@ -130,9 +157,9 @@ lb_status lb__pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *si
   float *values = lb__alloc_array(n, sizeof *values);
   lb_tensor narrow = {0};
   lb_status st = values != NULL ? LB_OK : lb__fail_nomem(err, "rows of a weight");
-  if (st == LB_OK && m->offset != 0.0f) {
+  if (st == LB_OK && (m->gain != 1.0f || m->offset != 0.0f)) {
     st = lb__tensor_read(wide, 0, values, wide->size_bytes, err);
-    for (size_t i = 0; i < n; i++) values[i] += m->offset;
+    for (size_t i = 0; i < n; i++) values[i] = values[i] * m->gain + m->offset;
     if (st == LB_OK) st = lb__tensor_write(wide, 0, values, wide->size_bytes, err);
   }
   if (st == LB_OK) st = lb__tensor_init(&narrow, m->dtype, wide->rank, wide->shape, err);
@@ -147,7 +174,28 @@ lb_status lb__pour_wide(const lb__moved_weight *m, lb_tensor *wide, lb__sink *si
   return st;
 }
 
-/* Rows [begin, begin + n) of the target as F32. */
+/* Replaces wide [n, cols] by [n, k.n]. */
+static lb_status pick_columns(lb_tensor *wide, lb__kept k, lb_error *err) {
+  int64_t n = wide->shape[0], cols = wide->shape[1], shape[2] = {n, k.n};
+  float *row = lb__alloc_array((size_t)cols, sizeof *row);
+  float *kept = lb__alloc_array((size_t)k.n, sizeof *kept);
+  size_t from = (size_t)cols * sizeof *row, to = (size_t)k.n * sizeof *kept;
+  lb_tensor narrow = {0};
+  lb_status st = row != NULL && kept != NULL ? LB_OK : lb__fail_nomem(err, "rows of a weight");
+  if (st == LB_OK) st = lb__tensor_init(&narrow, LB_DTYPE_F32, 2, shape, err);
+  for (int64_t r = 0; r < n && st == LB_OK; r++) {
+    st = lb__tensor_read(wide, (size_t)r * from, row, from, err);
+    for (int64_t i = 0; i < k.n; i++) kept[i] = row[k.at[i]];
+    if (st == LB_OK) st = lb__tensor_write(&narrow, (size_t)r * to, kept, to, err);
+  }
+  lb__free(row);
+  lb__free(kept);
+  lb__tensor_deinit(wide);
+  *wide = narrow;
+  return st;
+}
+
+/* Rows [begin, begin + n) of the target as F32, in the stored orientation. */
 static lb_status widen_rows(lb_tensor *wide, const lb__moved_weight *m, int64_t begin, int64_t n,
                             lb_error *err) {
   const lb__stored_tensor *t = m->from.stored;
@@ -162,12 +210,12 @@ static lb_status widen_rows(lb_tensor *wide, const lb__moved_weight *m, int64_t 
   if (st == LB_OK) st = lb__tensor_init(wide, LB_DTYPE_F32, t->rank, shape, err);
   if (st == LB_OK) st = lb__op_cast(wide, &rows, err);
   lb__tensor_deinit(&rows);
-  return st;
+  return st == LB_OK && m->picks[1].at != NULL ? pick_columns(wide, m->picks[1], err) : st;
 }
 
 static lb_status pour_rows(const lb__moved_weight *m, lb__sink *sink, lb_error *err) {
   const lb__stored_tensor *t = m->from.stored;
-  int64_t n_rows = t->shape[0], cols = t->rank == 2 ? t->shape[1] : 1;
+  int64_t n_rows = extent(m, 0), cols = t->rank == 2 ? t->shape[1] : 1;
   int64_t step = cols > 0 ? (1 << 20) / cols + 1 : n_rows;
   lb_status st = LB_OK;
   for (int64_t begin = 0; begin < n_rows && st == LB_OK; begin += step) {
@@ -180,16 +228,21 @@ static lb_status pour_rows(const lb__moved_weight *m, lb__sink *sink, lb_error *
 }
 
 static lb_status pour_transposed(const lb__moved_weight *m, lb__sink *sink, lb_error *err) {
-  const lb__stored_tensor *t = m->from.stored;
-  int64_t shape[2] = {t->shape[1], t->shape[0]};
+  int64_t shape[2] = {extent(m, 1), extent(m, 0)};
   lb_tensor wide = {0}, turned = {0};
-  lb_status st = widen_rows(&wide, m, 0, t->shape[0], err);
+  lb_status st = widen_rows(&wide, m, 0, extent(m, 0), err);
   if (st == LB_OK) st = lb__tensor_init(&turned, LB_DTYPE_F32, 2, shape, err);
   if (st == LB_OK) st = lb__op_transpose(&turned, &wide, err);
   if (st == LB_OK) st = lb__pour_wide(m, &turned, sink, err);
   lb__tensor_deinit(&wide);
   lb__tensor_deinit(&turned);
   return st;
+}
+
+/* Whether the target's bytes are the stored ones, rows in whatever order. */
+static bool is_whole(const lb__moved_weight *m) {
+  return m->dtype == m->from.stored->dtype && m->gain == 1.0f && m->offset == 0.0f &&
+         m->picks[0].at == NULL && m->picks[1].at == NULL;
 }
 
 lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error *err) {
@@ -202,7 +255,7 @@ lb_status lb__conversion_fill(void *ctx, size_t index, lb__sink *sink, lb_error 
     st = lb__pour_live(c, m, sink, err);
   else if (m->transpose)
     st = pour_transposed(m, sink, err);
-  else if (m->dtype == m->from.stored->dtype && m->offset == 0.0f)
+  else if (is_whole(m))
     st = pour_raw(m, sink, err);
   else
     st = pour_rows(m, sink, err);

@@ -123,7 +123,7 @@ static void draw_range(void *ctx, int64_t begin, int64_t end) {
 static lb_status pour(const creation *c, size_t index, lb_tensor *wide, float *values,
                       int64_t elements, lb__sink *sink, lb_error *err) {
   int64_t chunk = wide->shape[0];
-  lb__moved_weight as_moved = {.dtype = c->decls[index].dtype};
+  lb__moved_weight as_moved = {.dtype = c->decls[index].dtype, .gain = 1.0f};
   lb_status st = LB_OK;
   for (int64_t begin = 0; begin < elements && st == LB_OK; begin += chunk) {
     int64_t n = elements - begin < chunk ? elements - begin : chunk;

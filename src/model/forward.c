@@ -23,12 +23,30 @@ static const lb_tensor *weight(const pass *p, lb__weight w) {
   return lb__model_weight(p->m, w, p->layer);
 }
 
+static lb_status show(const pass *p, lb__sight what, const lb_tensor *in, const lb_tensor *out) {
+  const lb__watcher *w = p->options->watcher;
+  return w != NULL ? w->see(w->ctx, what, p->layer, in, out, p->err) : LB_OK;
+}
+
+static lb__sight sight_of(lb__weight norm_scale) {
+  switch (norm_scale) {
+  case LB__W_ATTN_NORM: return LB__SEES_ATTN_NORM;
+  case LB__W_POST_ATTN_NORM: return LB__SEES_POST_ATTN_NORM;
+  case LB__W_MLP_NORM: return LB__SEES_MLP_NORM;
+  case LB__W_POST_MLP_NORM: return LB__SEES_POST_MLP_NORM;
+  default: return LB__SEES_FINAL_NORM;
+  }
+}
+
 static lb_status norm(const pass *p, lb_tensor **out, const lb_tensor *x, lb__weight scale,
                       lb__weight bias) {
   const lb__model_config *c = &p->m->config;
-  if (c->family->layer_norm)
-    return lb__op_layer_norm(p->s, out, x, weight(p, scale), weight(p, bias), c->norm_eps, p->err);
-  return lb__op_rms_norm(p->s, out, x, weight(p, scale), c->norm_eps, c->norm_offset, p->err);
+  const lb_tensor before = *x; /* out may be where x is kept */
+  lb_status st =
+      c->family->layer_norm
+          ? lb__op_layer_norm(p->s, out, x, weight(p, scale), weight(p, bias), c->norm_eps, p->err)
+          : lb__op_rms_norm(p->s, out, x, weight(p, scale), c->norm_eps, c->norm_offset, p->err);
+  return st == LB_OK ? show(p, sight_of(scale), &before, *out) : st;
 }
 
 /* Places that draw: the embedding, then three of each layer. */
@@ -130,6 +148,7 @@ static lb_status attention(const pass *p, lb_tensor **out, const lb_tensor *x) {
   tap_attention(p, q, k, v);
   int64_t joined[2] = {p->batch->n_tokens, c->n_heads * c->head_dim};
   st = lb__op_reshape(p->s, &h, h, 2, joined, p->err);
+  if (st == LB_OK) st = show(p, LB__SEES_HEADS, h, NULL);
   if (st == LB_OK) st = linear(p, out, h, LB__W_O, LB__W_O_BIAS);
   if (st == LB_OK) st = drop(p, out, draw_at(p, c->residual_dropout, PLACE_ATTENTION_OUT));
   if (st != LB_OK || !c->family->sandwich_norms) return st;
@@ -142,6 +161,20 @@ static lb_status up_and_gate(const pass *p, lb_tensor **up, lb_tensor **gate, co
   return lb__op_linear_group(p->s, (lb_tensor * *const[]){up, gate}, x, both, 2, p->err);
 }
 
+/* The product that act_linear keeps to itself, made once more for who watches. */
+static lb_status show_neurons(const pass *p, const lb_tensor *gate, const lb_tensor *up) {
+  lb_tensor *neurons;
+  lb__act_kind kind = p->m->config.activation;
+  if (p->options->watcher == NULL) return LB_OK;
+  LB_ASSERT(p->s->tape == NULL);
+  lb__arena_mark mark = lb__arena_get_mark(&p->s->arena);
+  lb_status st = gate != NULL ? lb__op_act_mul(p->s, &neurons, gate, up, kind, p->err)
+                              : lb__op_act(p->s, &neurons, up, kind, p->err);
+  if (st == LB_OK) st = show(p, LB__SEES_NEURONS, neurons, NULL);
+  lb__arena_release(&p->s->arena, mark);
+  return st;
+}
+
 static lb_status mlp(const pass *p, lb_tensor **out, const lb_tensor *x) {
   const lb__model_config *c = &p->m->config;
   lb_tensor *h, *up, *gate = NULL;
@@ -150,6 +183,7 @@ static lb_status mlp(const pass *p, lb_tensor **out, const lb_tensor *x) {
   if (st == LB_OK)
     st = c->family->gated ? up_and_gate(p, &up, &gate, h)
                           : linear(p, &up, h, LB__W_UP, LB__W_UP_BIAS);
+  if (st == LB_OK) st = show_neurons(p, gate, up);
   if (st == LB_OK) st = lb__op_act_linear(p->s, out, gate, up, c->activation, &down, p->err);
   if (st == LB_OK) st = drop(p, out, draw_at(p, c->residual_dropout, PLACE_MLP_OUT));
   if (st != LB_OK || !c->family->sandwich_norms) return st;
@@ -301,6 +335,10 @@ lb_status lb__model_hidden(lb_tensor **hidden, lb_model *model, lb__stream *s,
                            const lb__batch *batch, lb_error *err) {
   static const lb__pass_options plain = {0};
   return lb__model_pass(hidden, model, s, batch, &plain, err);
+}
+
+bool lb__model_has_layer_norm(const lb_model *model) {
+  return model->config.family->layer_norm;
 }
 
 const lb_tensor *lb__model_head(const lb_model *model, float *softcap) {

@@ -60,8 +60,9 @@ lb_status lb__model_hidden(lb_tensor **hidden, lb_model *model, lb__stream *s,
 
 /* What training adds to a pass; zeroed: nothing. */
 typedef struct lb__pass_options {
-  lb__taps *taps;                      /* also hand these out */
-  bool use_dropout;                    /* the config's embedding, residual and attention dropout */
+  lb__taps *taps;             /* also hand these out */
+  const lb__watcher *watcher; /* also show it what passes by, while nothing records; NULL */
+  bool use_dropout;           /* the config's embedding, residual and attention dropout */
   uint64_t dropout_seed, dropout_step; /* a pass of the same numbers draws the same */
   bool gradient_checkpointing; /* keep only the layers' inputs; compute the rest again in backward.
                                   Layers whose attention is tapped are kept whole */
@@ -71,6 +72,8 @@ typedef struct lb__pass_options {
  * @error also LB_E_ARG when a tap names a layer that is not there */
 lb_status lb__model_pass(lb_tensor **hidden, lb_model *model, lb__stream *s, const lb__batch *batch,
                          const lb__pass_options *options, lb_error *err);
+/* Whether its norms are LayerNorm, which subtracts the mean, or RMSNorm. */
+bool lb__model_has_layer_norm(const lb_model *model);
 /* The head's weight: lm_head, or the embedding it is tied to. Borrowed. */
 const lb_tensor *lb__model_head(const lb_model *model, float *softcap);
 

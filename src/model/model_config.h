@@ -36,6 +36,7 @@ typedef struct lb__family {
   bool norm_plus_one;              /* Hugging Face stores norm weights minus one */
   bool qkv_bias, o_bias, mlp_bias; /* always there; else config.json's attention_bias, mlp_bias */
   bool tied;                       /* tie_word_embeddings when the key is missing */
+  bool whole_heads;                /* Transformers wants C to be a multiple of H all the same */
   bool gguf_permuted;              /* GGUF stores q and k rows for interleaved RoPE */
   int64_t head_dim;                /* when config.json has none; 0 = C / H */
   double norm_eps, rope_theta;
@@ -57,6 +58,7 @@ typedef enum lb__extent {
   LB__EXTENT_D,
   LB__EXTENT_A
 } lb__extent;
+enum { LB__N_EXTENTS = LB__EXTENT_A + 1 };
 
 typedef enum lb__weight_when {
   LB__WHEN_ALWAYS,

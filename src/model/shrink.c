@@ -1,9 +1,8 @@
-/* shrink.c - lb_shrink: a conversion to a folder in which layer i is another layer of the source.
- * Owns: choosing layers, refusing choices, and what config.json says of single layers. The writing
- * is the converter's (convert_folder.c). Read next: lb_shrink at the end. */
+/* shrink.c - lb_shrink: a conversion to a folder in which layer i is another layer of the source,
+ * and narrower. Owns: choosing layers, refusing choices, and what config.json says of single
+ * layers. Widths are shrink_width.c's, the writing is the converter's (convert_folder.c). Read
+ * next: lb_shrink at the end. */
 #include "convert_internal.h"
-
-#include <limbeck/shrink.h>
 
 lb_shrink_options lb_shrink_options_default(void) {
   return (lb_shrink_options){0};
@@ -18,26 +17,85 @@ bool lb_shrink_choose(int64_t *chosen, int64_t n_keep, int64_t n_layers) {
   return true;
 }
 
-static lb_status check_count(int64_t n_keep, const lb__conversion *c, lb_error *err) {
-  if (n_keep >= 1 && n_keep <= c->config.n_layers) return LB_OK;
+/* What is said of a teacher whose layers are chosen. */
+typedef struct layers_of {
+  const char *name;
+  int64_t n;
+} layers_of;
+
+static lb_status check_count(int64_t n_keep, layers_of teacher, lb_error *err) {
+  if (n_keep >= 1 && n_keep <= teacher.n) return LB_OK;
   return lb__fail(err, LB_E_ARG, "layers: %s has %lld, want to keep 1 to %lld of them, not %lld",
-                  lb__checkpoint_name(c->source), (long long)c->config.n_layers,
-                  (long long)c->config.n_layers, (long long)n_keep);
+                  teacher.name, (long long)teacher.n, (long long)teacher.n, (long long)n_keep);
 }
 
-static lb_status check_layers(const int64_t *layers, int64_t n, const lb__conversion *c,
-                              lb_error *err) {
+static lb_status check_layers(const int64_t *layers, int64_t n, layers_of teacher, lb_error *err) {
   for (int64_t i = 0; i < n; i++) {
-    if (layers[i] < 0 || layers[i] >= c->config.n_layers)
+    if (layers[i] < 0 || layers[i] >= teacher.n)
       return lb__fail(err, LB_E_ARG, "layers: layer %lld: %s has layers 0 to %lld",
-                      (long long)layers[i], lb__checkpoint_name(c->source),
-                      (long long)c->config.n_layers - 1);
+                      (long long)layers[i], teacher.name, (long long)teacher.n - 1);
     if (i > 0 && layers[i] <= layers[i - 1])
       return lb__fail(err, LB_E_ARG,
                       "layers: %lld comes after %lld; want them rising, each at most once",
                       (long long)layers[i], (long long)layers[i - 1]);
   }
   return LB_OK;
+}
+
+static lb_status choose_by_influence(int64_t *chosen, int64_t n, const lb_shrink_options *o,
+                                     layers_of teacher, lb_error *err) {
+  if (o->importance == NULL)
+    return lb__fail(err, LB_E_ARG,
+                    "layers: those of the largest influence are wanted, and it was not measured; "
+                    "give a calibration text");
+  if (o->importance->n_layers != teacher.n)
+    return lb__fail(err, LB_E_ARG, "layers: %s has %lld, their influence was measured on %lld",
+                    teacher.name, (long long)teacher.n, (long long)o->importance->n_layers);
+  return lb__keep_largest(chosen, n, o->importance->layers, teacher.n, "influence of layers", err);
+}
+
+static lb_status choose_at_random(int64_t *chosen, int64_t n, const lb_shrink_options *o,
+                                  layers_of teacher, lb_error *err) {
+  double *scores = lb__alloc_array((size_t)teacher.n, sizeof *scores);
+  if (scores == NULL) return lb__fail_nomem(err, "the list of layers");
+  lb__draw_scores(scores, teacher.n, o->seed, LB__DRAW_LAYERS, 0);
+  lb_status st = lb__keep_largest(chosen, n, scores, teacher.n, "random numbers", err);
+  lb__free(scores);
+  return st;
+}
+
+static lb_status choose_number(int64_t *chosen, int64_t n, const lb_shrink_options *o,
+                               layers_of teacher, lb_error *err) {
+  lb_status st = check_count(n, teacher, err);
+  if (st != LB_OK) return st;
+  switch (o->layer_selection) {
+  case LB_LAYERS_INFLUENCE: return choose_by_influence(chosen, n, o, teacher, err);
+  case LB_LAYERS_RANDOM: return choose_at_random(chosen, n, o, teacher, err);
+  case LB_LAYERS_UNIFORM: (void)lb_shrink_choose(chosen, n, teacher.n); return LB_OK;
+  }
+  return lb__fail(err, LB_E_ARG, "layers: layer_selection %d is none", (int)o->layer_selection);
+}
+
+/* chosen [teacher.n] */
+static lb_status choose_layers(int64_t *chosen, int64_t *n, const lb_shrink_options *o,
+                               layers_of teacher, lb_error *err) {
+  bool is_list = o->layers != NULL;
+  if (is_list && (o->n_layers != 0 || o->layer_selection != LB_LAYERS_UNIFORM))
+    return lb__fail(err, LB_E_ARG,
+                    "layers: want how many to keep and how to choose them, or which ones, not "
+                    "both");
+  *n = is_list ? (int64_t)o->n_chosen : o->n_layers != 0 ? o->n_layers : teacher.n;
+  if (!is_list) return choose_number(chosen, *n, o, teacher, err);
+  lb_status st = check_count(*n, teacher, err);
+  if (st != LB_OK) return st;
+  memcpy(chosen, o->layers, (size_t)*n * sizeof *chosen);
+  return check_layers(chosen, *n, teacher, err);
+}
+
+lb_status lb_shrink_layers(int64_t *chosen, int64_t *n, const lb_shrink_options *options,
+                           int64_t n_layers, lb_error *err) {
+  *n = 0;
+  return choose_layers(chosen, n, options, (layers_of){"the teacher", n_layers}, err);
 }
 
 /* GPT-2's scale_attn_by_inverse_layer_idx: attention of layer i is divided by i + 1, so a layer
@@ -54,22 +112,11 @@ static lb_status check_numbers(const int64_t *layers, int64_t n, const lb__conve
 }
 
 static lb_status choose(lb__conversion *c, const lb_shrink_options *o, lb_error *err) {
-  bool is_list = o->layers != NULL;
-  if (is_list == (o->n_layers != 0))
-    return lb__fail(err, LB_E_ARG, "layers: want how many to keep, or which ones%s",
-                    is_list ? ", not both" : "");
-  int64_t n = is_list ? (int64_t)o->n_chosen : o->n_layers;
-  lb_status st = check_count(n, c, err);
-  if (st != LB_OK) return st;
-  c->layers = lb__alloc_array((size_t)n, sizeof *c->layers);
+  layers_of teacher = {lb__checkpoint_name(c->source), c->config.n_layers};
+  c->layers = lb__alloc_array((size_t)teacher.n, sizeof *c->layers);
   if (c->layers == NULL) return lb__fail_nomem(err, "the list of layers");
-  if (is_list)
-    memcpy(c->layers, o->layers, (size_t)n * sizeof *c->layers);
-  else
-    (void)lb_shrink_choose(c->layers, n, c->config.n_layers);
-  c->n_chosen = n;
-  st = check_layers(c->layers, n, c, err);
-  return st == LB_OK ? check_numbers(c->layers, n, c, err) : st;
+  lb_status st = choose_layers(c->layers, &c->n_chosen, o, teacher, err);
+  return st == LB_OK ? check_numbers(c->layers, c->n_chosen, c, err) : st;
 }
 
 /* ---- config.json ---- */
@@ -117,9 +164,13 @@ lb_status lb__conversion_cut_config(json_t *config, const lb__conversion *c, lb_
   failed |= json_object_set_new(config, is_gpt2 ? "n_layer" : "num_hidden_layers",
                                 json_integer(c->n_chosen));
   if (failed != 0) return lb__fail_nomem(err, "config.json");
+  lb_status st = c->cut != NULL ? lb__cut_config(config, c->cut, &c->config, err) : LB_OK;
+  if (st != LB_OK) return st;
   lb__window_rule rule = c->config.family->window;
   bool by_number = rule == LB__WINDOW_PATTERN || rule == LB__WINDOW_QWEN;
-  return by_number && c->config.sliding_window > 0 ? write_layer_types(config, c, err) : LB_OK;
+  bool is_cut = c->n_chosen < c->config.n_layers; /* else the rule still holds */
+  return is_cut && by_number && c->config.sliding_window > 0 ? write_layer_types(config, c, err)
+                                                             : LB_OK;
 }
 
 /* ---- all of it ---- */
@@ -147,11 +198,14 @@ lb_status lb_shrink(const char *teacher, const char *to, const lb_shrink_options
                                       .on_progress = o->on_progress,
                                       .on_progress_ctx = o->on_progress_ctx,
                                       .cancel = o->cancel};
-  lb__conversion c = {.options = &as_conversion, .to = to};
+  lb__cut cut = {0};
+  lb__conversion c = {.options = &as_conversion, .to = to, .cut = &cut};
   lb_status st = check_target(to, o, err);
   if (st == LB_OK) st = lb__conversion_open(&c, teacher, err);
   if (st == LB_OK) st = choose(&c, o, err);
+  if (st == LB_OK) st = lb__cut_choose(&cut, &c, o, err);
   if (st == LB_OK) st = lb__conversion_write(&c, err);
+  lb__cut_deinit(&cut);
   lb__conversion_deinit(&c);
   return st;
 }

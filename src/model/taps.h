@@ -1,6 +1,6 @@
 /* taps.h - what else a forward pass can hand out besides its result: the residual stream after
- * chosen layers, and queries, keys and values of chosen layers. For hidden-state and attention
- * losses. */
+ * chosen layers, and queries, keys and values of chosen layers, for hidden-state and attention
+ * losses; and, to a watcher, what passes by in every layer. */
 #ifndef LB_MODEL_TAPS_H
 #define LB_MODEL_TAPS_H
 
@@ -17,5 +17,25 @@ typedef struct lb__taps {
   int64_t attention_layers[LB__TAPS_MAX];
   lb_tensor *q[LB__TAPS_MAX], *k[LB__TAPS_MAX], *v[LB__TAPS_MAX]; /* out: [N,H,D], [N,G,D] */
 } lb__taps;
+
+/* What a watcher is shown, in the order in which a layer computes it. */
+typedef enum lb__sight {
+  LB__SEES_ATTN_NORM, /* a norm over channels: what it reads and what comes out, [N,C] */
+  LB__SEES_HEADS,     /* what the attention's output projection reads, [N,H*D] */
+  LB__SEES_POST_ATTN_NORM,
+  LB__SEES_MLP_NORM,
+  LB__SEES_NEURONS, /* what the MLP's down projection reads, [N,F] */
+  LB__SEES_POST_MLP_NORM,
+  LB__SEES_FINAL_NORM, /* of layer n_layers */
+  LB__N_SIGHTS
+} lb__sight;
+
+/* Called for every layer of a pass; the tensors are gone after the call. */
+typedef struct lb__watcher {
+  /* out: NULL but for norms */
+  lb_status (*see)(void *ctx, lb__sight what, int64_t layer, const lb_tensor *in,
+                   const lb_tensor *out, lb_error *err);
+  void *ctx;
+} lb__watcher;
 
 #endif

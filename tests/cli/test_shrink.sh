@@ -27,7 +27,7 @@ exits 0
 # ---- some of them ----
 run shrink "$half" "$work/three" --layers 3 --json
 exits 0
-out_matches "\\{\"output\":$string,\"layers\":\\[0,3,5\\],\"teacher_layers\":6,\"teacher_parameters\":[0-9]+,\"parameters\":[0-9]+\\}"
+out_matches "\\{\"output\":$string,\"layers\":\\[0,3,5\\],\"teacher_layers\":6,\"teacher_parameters\":[0-9]+,\"parameters\":[0-9]+,\"hidden_size\":24,\"num_attention_heads\":2,\"num_key_value_heads\":2,\"intermediate_size\":32\\}"
 err_has "kept layers 0 3 5 of 6"
 run shrink "$half" "$work/chosen" --layers 0,2-3,5 --json
 out_has '"layers":[0,2,3,5]'
@@ -53,6 +53,88 @@ exits 0
 run inspect "$work/narrow"
 out_has BF16
 
+# ---- by influence and by activation ----
+for d in 1 2 3 4 5 6 7 8; do
+  echo "{\"ids\":[58,30,$((d * 20)),165,173,$((d * 7)),71,229,226,$((d * 3)),26]}"
+done >"$work/texts.jsonl"
+calibrated() { run shrink "$@" --calibration "$work/texts.jsonl"; }
+calibrated "$half" "$work/by-influence" --layers 4 --layer-selection influence --json
+exits 0
+out_has '"calibration_tokens":88,"layer_influence":[0.'
+err_has " of 6; "
+calibrated "$half" "$work/all-influence" --layers 6 --layer-selection influence --hidden 24 --heads 2 --ffn 32 --quiet
+exits 0
+[ "$(score "$work/all-influence")" = "$(score "$half")" ] || fail "keeping everything gives other predictions"
+gqa=$models/llama-tied-gqa # 40 channels, 4 heads of 10 in 2 groups, 36 neurons
+calibrated "$gqa" "$work/narrow4" --hidden-size=32 --num_attention_heads 2 --intermediate-size 32 --json
+exits 0
+out_has '"hidden_size":32,"num_attention_heads":2,"num_key_value_heads":2,"intermediate_size":32'
+err_has "kept 32 of 40 channels, 2 of 4 heads, 32 of 36 neurons"
+err_has "heads times head size, 20, is no multiple of 32: a quantised GGUF will keep those matrices as F16"
+grep -q '"head_dim": 10' "$work/narrow4/config.json" || fail "config.json does not say the head size"
+calibrated "$gqa" "$work/narrow5" --kv-heads 1 --quiet
+exits 0
+run inspect "$work/narrow5"
+out_has "heads         2"
+out_has "kv heads      1"
+# a GGUF of it has the same numbers, and a GGUF can be made narrower
+run convert "$work/narrow4" "$work/narrow.gguf" --no-check --quiet
+exits 0
+[ "$(score "$work/narrow.gguf")" = "$(score "$work/narrow4")" ] || fail "narrow: the GGUF has other predictions"
+run convert "$gqa" "$work/gqa.gguf" --no-check --quiet
+calibrated "$work/gqa.gguf" "$work/narrow6" --hidden-size=32 --heads 2 --ffn 32 --quiet
+exits 0
+[ "$(score "$work/narrow6")" = "$(score "$work/narrow4")" ] || fail "narrow: from a GGUF: other predictions"
+# the same bits for any number of threads
+for threads in 1 3; do
+  calibrated "$gqa" "$work/threads$threads" --layers 1 --layer-selection influence --hidden 36 --heads 2 --ffn 20 --threads "$threads" --quiet
+  exits 0
+done
+cmp -s "$work/threads1/model.safetensors" "$work/threads3/model.safetensors" || fail "threads change what is kept"
+# drawn by lot: of the seed
+for seed in 1 1 2; do
+  run shrink "$gqa" "$work/drawn$seed" --layers 1 --layer-selection random --hidden 36 --ffn 20 --selection random --seed "$seed" --quiet --overwrite
+  exits 0
+  score "$work/drawn$seed" >"$work/drawn$seed.json"
+done
+cmp -s "$work/drawn1.json" "$work/drawn2.json" && fail "seeds draw the same"
+# no more text than asked for
+calibrated "$gqa" "$work/short" --ffn 20 --calibration-tokens 12 --json
+out_has '"calibration_tokens":22,'
+
+cannot() { # PART ARGUMENT...
+  part=$1
+  shift
+  run shrink "$gqa" "$work/no" "$@"
+  exits 2
+  err_has "$part"
+  [ ! -e "$work/no" ] || fail "$what: wrote something"
+}
+cannot "--selection activation: want --calibration FILE" --hidden 32
+cannot "--layer-selection influence: want --calibration FILE" --layers 1 --layer-selection influence
+cannot "--layer-selection: want --layers, a number" --layer-selection random --ffn 32
+cannot "--layers is a list already" --layers 0,1 --layer-selection random
+cannot "nothing is chosen by it" --layers 1 --calibration "$work/texts.jsonl"
+cannot "has 40, want to keep 1 to 40 of them, not 44" --hidden 44 --selection random
+cannot "3 cannot share 2 key-value heads" --heads 3 --selection random
+cannot "39 is none of 4; 40 is" --hidden 39 --selection random
+cannot "want a whole number >= 1" --hidden 0
+cannot "want one of" --selection best --hidden 32
+calibrate_on() { # PART, then the text on standard input
+  cat >"$work/bad.jsonl"
+  run shrink "$gqa" "$work/no" --ffn 20 --calibration "$work/bad.jsonl"
+  exits 1
+  err_has "$1"
+  [ ! -e "$work/no" ] || fail "$what: wrote something"
+}
+calibrate_on "want at least one document to calibrate on, found none" </dev/null
+echo '{"ids":[]}' | calibrate_on "bad.jsonl:1: "
+printf '{"ids":[1]}\n{"ids":[4000]}\n' | calibrate_on "bad.jsonl:2: token 0: id 4000"
+echo 'a text' | calibrate_on "bad.jsonl:1: "
+run shrink "$gqa" "$work/no" --ffn 20 --calibration "$work/none.jsonl"
+exits 1
+err_has "none.jsonl: No such file"
+
 # ---- refused ----
 refused() { # LAYERS PART
   run shrink "$half" "$work/no" --layers "$1"
@@ -72,7 +154,7 @@ refused 0,6 "layer 6: $half has layers 0 to 5"
 refused 2,1 "1 comes after 2; want them rising"
 run shrink "$half" "$work/no"
 exits 2
-err_has "want --layers"
+err_has "want at least one of --layers, --hidden, --heads, --kv-heads and --ffn"
 run shrink "$half" "$work/no.gguf" --layers 2
 exits 2
 err_has "limbeck convert makes a GGUF of it"

@@ -9,6 +9,7 @@
 #include "scratch.h"
 #include "tiny_model.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,6 +62,47 @@ static void test_choice(void **state) {
   }
   assert_false(lb_shrink_choose(found, 0, 3));
   assert_false(lb_shrink_choose(found, 4, 3));
+}
+
+static void expect_layers(const lb_shrink_options *o, const int64_t *wanted, int64_t n_wanted) {
+  int64_t found[6], n;
+  if (lb_shrink_layers(found, &n, o, 6, &err) != LB_OK) fail_msg("%s", err.message);
+  assert_int_equal(n, n_wanted);
+  for (int64_t i = 0; i < n; i++) assert_int_equal(found[i], wanted[i]);
+}
+
+static void test_ways_to_choose(void **state) {
+  (void)state;
+  const double influence[6] = {0.5, 0.1, 0.3, 0.1, 0.3, 0.2};
+  lb_importance hand = {.n_layers = 6, .layers = influence};
+  lb_shrink_options o = lb_shrink_options_default();
+  int64_t found[6], n;
+  expect_layers(&o, (const int64_t[]){0, 1, 2, 3, 4, 5}, 6); /* nothing said: all */
+  o.n_layers = 3;
+  expect_layers(&o, (const int64_t[]){0, 3, 5}, 3);
+  o.layer_selection = LB_LAYERS_INFLUENCE;
+  o.importance = &hand;
+  expect_layers(&o, (const int64_t[]){0, 2, 4}, 3);
+  o.n_layers = 2; /* of equals the first */
+  expect_layers(&o, (const int64_t[]){0, 2}, 2);
+  o.n_layers = 5;
+  expect_layers(&o, (const int64_t[]){0, 1, 2, 4, 5}, 5);
+  const double broken[6] = {0.5, (double)NAN, 0.3, 0.1, 0.3, 0.2};
+  hand.layers = broken;
+  assert_int_equal(lb_shrink_layers(found, &n, &o, 6, &err), LB_E_NUMERIC);
+  hand = (lb_importance){.n_layers = 5, .layers = influence};
+  assert_int_equal(lb_shrink_layers(found, &n, &o, 6, &err), LB_E_ARG);
+  o.importance = NULL;
+  assert_int_equal(lb_shrink_layers(found, &n, &o, 6, &err), LB_E_ARG);
+  int n_of[6] = {0}; /* drawn: rising, and each layer about as often */
+  o.layer_selection = LB_LAYERS_RANDOM;
+  o.n_layers = 2;
+  for (o.seed = 0; o.seed < 600; o.seed++) {
+    assert_int_equal(lb_shrink_layers(found, &n, &o, 6, &err), LB_OK);
+    assert_true(n == 2 && found[0] < found[1]);
+    n_of[found[0]]++, n_of[found[1]]++;
+  }
+  for (int i = 0; i < 6; i++) assert_true(n_of[i] > 140 && n_of[i] < 260); /* 200 expected */
 }
 
 /* ---- weights ---- */
@@ -236,8 +278,6 @@ static void test_refusals(void **state) {
   (void)state;
   static const char *const teacher = MODELS "llama-bias";
   lb_shrink_options o = lb_shrink_options_default();
-  expect_refusal(teacher, "x", &o, LB_E_ARG, "want how many to keep, or which ones");
-  expect_refusal(teacher, "x", NULL, LB_E_ARG, "want how many to keep, or which ones");
   o.n_layers = 3;
   expect_refusal(teacher, "x", &o, LB_E_ARG,
                  "llama-bias has 2, want to keep 1 to 2 of them, not 3");
@@ -257,6 +297,15 @@ static void test_refusals(void **state) {
   o.n_layers = 1;
   expect_refusal(teacher, "x", &o, LB_E_ARG, "not both");
   o.n_layers = 0;
+  o.layer_selection = LB_LAYERS_RANDOM;
+  expect_refusal(teacher, "x", &o, LB_E_ARG, "not both");
+  o = lb_shrink_options_default();
+  o.n_layers = 1;
+  o.layer_selection = LB_LAYERS_INFLUENCE;
+  expect_refusal(teacher, "x", &o, LB_E_ARG, "give a calibration text");
+  o.layer_selection = (lb_layer_selection)9;
+  expect_refusal(teacher, "x", &o, LB_E_ARG, "layer_selection 9 is none");
+  o = listed((const int64_t[]){1}, 1);
   expect_refusal(teacher, "x.gguf", &o, LB_E_ARG, "limbeck convert makes a GGUF of it");
   o.has_dtype = true;
   o.dtype = LB_DTYPE_Q8_0;
@@ -330,6 +379,7 @@ static void test_every_call_may_fail(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_choice),
+      cmocka_unit_test(test_ways_to_choose),
       cmocka_unit_test_setup_teardown(test_weights_of_every_family, setup, teardown),
       cmocka_unit_test_setup_teardown(test_windows_stay_with_their_layers, setup, teardown),
       cmocka_unit_test_setup_teardown(test_rules_over_numbers, setup, teardown),

@@ -5,7 +5,9 @@
 
 For every tiny model: shrink it to its last layer, to two layers, and to all; Transformers' logits on
 the result against those of `limbeck score`. All layers must be the teacher again. And the teacher in
-Transformers with the other layers taken out of its module list must be our shrunk folder.
+Transformers with the other layers taken out of its module list must be our shrunk folder. Then
+narrower: what Transformers computes on the result is again what we compute, also as a GGUF; and
+the influence of layers is that of Transformers' hidden states.
 Run by ../test_peer_shrink.sh.
 """
 import json
@@ -81,6 +83,65 @@ def report(name, what, a, b):
     print(f"{'ok  ' if ok else 'FAIL'} {name:20s} {what:48s} {difference:.2g}", flush=True)
 
 
+def pick(n, divisor, most):
+    """The largest multiple of divisor below n, at most `most`."""
+    return min(n - 1, most) // divisor * divisor
+
+
+def narrow_sizes(config):
+    """Fewer channels, heads and neurons, as far as the family can."""
+    heads = config.get("num_attention_heads", config.get("n_head"))
+    groups = config.get("num_key_value_heads", heads) or heads
+    hidden = config.get("hidden_size", config.get("n_embd"))
+    inner = config.get("intermediate_size", config.get("n_inner")) or 4 * hidden
+    per_group = heads // groups
+    kept_groups = max(1, groups - 1)
+    kept_each = per_group if kept_groups < groups else max(1, per_group - 1)
+    kept = kept_groups * kept_each
+    new_hidden = hidden // heads * kept if "n_embd" in config else pick(hidden, kept, hidden)
+    return {"hidden": new_hidden, "heads": kept, "kv-heads": kept_groups, "ffn": inner * 2 // 3}
+
+
+def influence(model):
+    """1 - mean cos over all tokens of what enters and what leaves each layer (ShortGPT)."""
+    body = getattr(model, "transformer", None) or model.model
+    streams = []
+    final = getattr(body, "ln_f", None) or body.norm
+    layers = getattr(body, "h", None) or body.layers
+    hooks = [m.register_forward_pre_hook(lambda _, a, k: streams.append((a[0] if a else k["hidden_states"]).detach()),
+                                         with_kwargs=True) for m in [*layers, final]]
+    turned = np.zeros(len(layers))
+    with torch.no_grad():
+        for ids in SEQUENCES:
+            streams.clear()
+            model(torch.tensor([ids]))
+            for i in range(len(layers)):
+                cos = torch.nn.functional.cosine_similarity(streams[i][0].double(), streams[i + 1][0].double(), dim=-1)
+                turned[i] += float((1 - cos).sum())
+    for hook in hooks:
+        hook.remove()
+    return turned / sum(len(ids) for ids in SEQUENCES)
+
+
+def check_narrow(name, teacher, config):
+    with tempfile.TemporaryDirectory() as folder:
+        student, gguf, texts = (os.path.join(folder, n) for n in ("student", "student.gguf", "texts.jsonl"))
+        with open(texts, "w") as out:
+            out.writelines(json.dumps({"ids": ids}) + "\n" for ids in SEQUENCES)
+        sizes = narrow_sizes(config)
+        done = run("shrink", teacher, student, "--json", "--type", "f32", "--calibration", texts, "--calibration-tokens",
+                   "1000", *[word for key, n in sizes.items() for word in (f"--{key}", str(n))])[0]
+        theirs = logits(load(student))
+        what = "narrow " + " ".join(str(n) for n in sizes.values())
+        report(name, f"{what}: Transformers and limbeck", theirs, our_logits(student, config["vocab_size"]))
+        report(name, "influence of layers", [influence(load(teacher))], [np.array(done["layer_influence"])])
+        made = subprocess.run([limbeck, "convert", student, gguf, "--no-check", "--quiet"], capture_output=True, text=True)
+        if made.returncode == 0:
+            report(name, f"{what}: as a GGUF", theirs, our_logits(gguf, config["vocab_size"]))
+        else:
+            print(f"     {name:20s} no GGUF: {made.stderr.strip()[-90:]}", flush=True)
+
+
 for name in sorted(os.listdir(models)):
     teacher = os.path.join(models, name)
     config = json.load(open(os.path.join(teacher, "config.json")))
@@ -93,4 +154,5 @@ for name in sorted(os.listdir(models)):
             theirs = logits(load(student))
             report(name, f"{what}: Transformers and limbeck", theirs, our_logits(student, vocab))
             report(name, f"{what}: as cut in Transformers", theirs, logits(without_others(load(teacher), layers)))
+    check_narrow(name, teacher, config)
 sys.exit(failures != 0)
