@@ -55,6 +55,10 @@ struct lb_recipe {
     struct {               /* a part of the teacher: lb_shrink_options. 0: not given */
       lb__int_list layers; /* one number: how many; several: which */
       int dtype;           /* 0: auto, else 1 + lb_dtype */
+      int layer_selection; /* lb_layer_selection */
+      int selection;       /* lb_width_selection */
+      int64_t hidden_size, num_attention_heads, num_key_value_heads, intermediate_size;
+      lb__text_list calibration; /* n = 0: data.train */
     } shrink;
   } student;
   struct {

@@ -40,6 +40,26 @@ static lb_status check_config(const lb_recipe *r, const char **key, lb_error *er
   return LB_OK;
 }
 
+static lb_status check_shrink(const lb_recipe *r, const char **key, lb_error *err) {
+  size_t n_layers = r->student.shrink.layers.n;
+  bool is_narrower =
+      r->student.shrink.hidden_size > 0 || r->student.shrink.num_attention_heads > 0 ||
+      r->student.shrink.num_key_value_heads > 0 || r->student.shrink.intermediate_size > 0;
+  *key = "student.shrink";
+  if (strcmp(r->teacher, "none") == 0)
+    return lb__fail(err, LB_E_ARG, "student.shrink: there is no teacher to take a part of");
+  if (n_layers == 0 && !is_narrower)
+    return lb__fail(err, LB_E_ARG,
+                    "student.shrink: want what to keep: layers, hidden_size, num_attention_heads, "
+                    "num_key_value_heads or intermediate_size");
+  *key = "student.shrink.layer_selection";
+  if (r->student.shrink.layer_selection != 0 && n_layers != 1)
+    return lb__fail(err, LB_E_ARG, "student.shrink.layer_selection: %s",
+                    n_layers == 0 ? "all layers are kept; give student.shrink.layers"
+                                  : "student.shrink.layers says which; want how many");
+  return LB_OK;
+}
+
 static lb_status check_student(const lb_recipe *r, const char **key, lb_error *err) {
   bool has_config = r->student.config.path != NULL || lb__recipe_has_below(r, "student.config");
   bool has_shrink = lb__recipe_has_below(r, "student.shrink"), has_path = r->student.path != NULL;
@@ -50,13 +70,8 @@ static lb_status check_student(const lb_recipe *r, const char **key, lb_error *e
                     has_path ? "a model " : "", has_config ? "student.config " : "",
                     has_shrink ? "student.shrink" : "",
                     has_path + has_config + has_shrink == 0 ? "none" : "");
-  *key = "student.shrink.layers";
-  if (has_shrink && r->student.shrink.layers.n == 0)
-    return lb__fail(err, LB_E_ARG, "student.shrink.layers is missing: how many to keep, or which");
-  *key = "student.shrink.layers";
-  if (has_shrink && strcmp(r->teacher, "none") == 0)
-    return lb__fail(err, LB_E_ARG, "student.shrink: there is no teacher to take a part of");
-  return check_config(r, key, err);
+  lb_status st = has_shrink ? check_shrink(r, key, err) : LB_OK;
+  return st == LB_OK ? check_config(r, key, err) : st;
 }
 
 static lb_status check_data(const lb_recipe *r, const char **key, lb_error *err) {

@@ -90,14 +90,18 @@ static lb_status find_vocabulary(lb__setup *s, lb_error *err) {
   return st;
 }
 
-/* The student's own template, unless the recipe names one; that none is there shows later, when a
+/* Whose tokenizer it is. */
+static const lb_model *with_text(const lb__setup *s) {
+  return s->is_teachers_tokenizer ? lb__teacher_model(s->teacher) : s->student;
+}
+
+/* The model's own template, unless the recipe names one; that none is there shows later, when a
  * conversation needs it. */
-static lb_status open_template(lb__setup *s, lb_error *err) {
+lb_status lb__setup_open_template(lb__setup *s, const char *model, lb_error *err) {
   const char *name = s->recipe->data.chat_template;
-  const lb_model *m = s->is_teachers_tokenizer ? lb__teacher_model(s->teacher) : s->student;
   lb_error why = {0};
   if (s->tokenizer == NULL) return LB_OK;
-  lb_status st = lb_chat_template_open(&s->chat, path_of(m), name, name != NULL ? err : &why);
+  lb_status st = lb_chat_template_open(&s->chat, model, name, name != NULL ? err : &why);
   if (st == LB_OK || name != NULL) return st;
   if (st == LB_E_NOMEM) return lb__fail_nomem(err, "a chat template");
   lb__log(LB_LOG_DEBUG, "no chat template: %s", why.message);
@@ -111,7 +115,7 @@ static void on_read(void *ctx, uint64_t done, uint64_t total, int64_t n_document
   lb__setup_phase(ctx, "reading data", done, total);
 }
 
-static lb__corpus_options corpus_options(lb__setup *s, const lb__text_list *paths) {
+lb__corpus_options lb__setup_corpus_options(lb__setup *s, const lb__text_list *paths) {
   const lb_recipe *r = s->recipe;
   lb__corpus_options o = lb__corpus_options_default();
   o.paths = paths->items;
@@ -157,13 +161,13 @@ static lb_status open_corpora(lb__setup *s, const lb__setup_options *how, lb_err
                     r->source);
   lb_status st = check_lengths(s, err);
   if (st != LB_OK) return st;
-  lb__corpus_options o = corpus_options(s, &r->data.train);
+  lb__corpus_options o = lb__setup_corpus_options(s, &r->data.train);
   o.max_documents = how->max_documents > 0 ? how->max_documents : r->data.max_documents;
   o.cache_path = how->token_file;
   st = lb__corpus_open(&s->corpus, &o, err);
   if (st != LB_OK) return st;
   if (r->data.eval.n > 0) {
-    o = corpus_options(s, &r->data.eval);
+    o = lb__setup_corpus_options(s, &r->data.eval);
     o.max_documents = how->max_documents;
     o.cache_path = how->token_file; /* the other one's name is free again: it is mapped */
     return lb__corpus_open(&s->held_out, &o, err);
@@ -227,7 +231,7 @@ lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_optio
                    .only_look = how->only_look};
   lb_status st = open_models(s, how, err);
   if (st == LB_OK) st = find_vocabulary(s, err);
-  if (st == LB_OK) st = open_template(s, err);
+  if (st == LB_OK) st = lb__setup_open_template(s, path_of(with_text(s)), err);
   if (st == LB_OK) st = open_corpora(s, how, err);
   if (st == LB_OK) st = open_loader(s, err);
   if (st == LB_OK && s->teacher != NULL && how->real == LB_DTYPE_F32 && !how->only_look &&

@@ -42,6 +42,10 @@ typedef struct lb__setup_options {
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
                          const lb__setup_options *how, lb_error *err);
 void lb__setup_close(lb__setup *s);
+/* s->chat: that of the model at this path, or the recipe's; none where there is none. */
+lb_status lb__setup_open_template(lb__setup *s, const char *model, lb_error *err);
+/* How the recipe reads these files, with the tokenizer and the template of s. */
+lb__corpus_options lb__setup_corpus_options(lb__setup *s, const lb__text_list *paths);
 /* What the recipe says of training; not where to save, nor what to resume. */
 lb__trainer_options lb__setup_trainer_options(const lb__setup *s);
 /* Tokens that a run trains on, repetitions counted. */

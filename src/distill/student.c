@@ -6,14 +6,13 @@
 #include "student.h"
 #include "recipe_values.h"
 #include "student_config.h"
+#include "student_shrink.h"
 
 #include "base/fail.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/system_memory.h"
 #include "model/model_create.h"
-
-#include <limbeck/shrink.h>
 
 enum { RECORD_SIZE_MAX = 1 << 20, TRAINING_BYTES = 16 /* weight, gradient and two moments, f32 */ };
 #define RECORD_FILE "student.txt"
@@ -76,24 +75,9 @@ static lb_status make_new(const making *m, const char *to) {
   return lb__create(m->config.json, m->config.name, to, &o, m->err);
 }
 
-/* For one more option of lb_shrink: a row in recipe.def, a member of the recipe, a line here. */
-static lb_status make_part(const making *m, const char *to) {
-  const lb__int_list *layers = &m->r->student.shrink.layers;
-  int dtype = m->r->student.shrink.dtype;
-  lb_shrink_options o = lb_shrink_options_default();
-  o.n_layers = layers->n == 1 ? layers->items[0] : 0;
-  o.layers = layers->n > 1 ? layers->items : NULL;
-  o.n_chosen = layers->n > 1 ? layers->n : 0;
-  o.has_dtype = dtype > 0;
-  o.dtype = dtype > 0 ? (lb_dtype)(dtype - 1) : LB_DTYPE_F32;
-  o.overwrite = true;
-  o.cancel = m->how->cancel;
-  return lb_shrink(m->r->teacher, to, &o, m->err);
-}
-
 static lb_status make(const making *m, const char *to) {
   bool is_new = m->config.json != NULL;
-  lb_status st = is_new ? make_new(m, to) : make_part(m, to);
+  lb_status st = is_new ? make_new(m, to) : lb__student_shrink(m->r, to, m->how->cancel, m->err);
   if (st == LB_OK) return LB_OK;
   return lb__fail_prefix(m->err, st, is_new ? "student.config" : "student.shrink");
 }

@@ -92,6 +92,19 @@ same "$work/half" "$work/part/student-init"
 file_has "$work/part/student-init/student.txt" "student.shrink.layers: [1]"
 run distill "$made" "student.shrink.layers=[0, 1]" student.shrink.dtype=bf16 output_dir="$work/whole" max_steps=1
 exits 0
+for word in quick brown fox; do echo "{\"text\": \"the $word jumps\"}"; done >"$work/calibration.jsonl"
+# what is kept of widths is measured on the text, as `limbeck shrink` does
+narrow="student.shrink.hidden_size=32 student.shrink.intermediate_size=16 student.shrink.layers=1"
+run shrink "$teacher" "$work/narrow" --layers 1 --layer-selection influence --hidden 32 --ffn 16 \
+  --calibration "$work/calibration.jsonl"
+exits 0
+run distill "$made" $narrow student.shrink.layer_selection=influence append_eos=false \
+  student.shrink.calibration="$work/calibration.jsonl" output_dir="$work/slim" max_steps=1
+exits 0
+same "$work/narrow" "$work/slim/student-init"
+run distill "$made" $narrow output_dir="$work/slim2" max_steps=1
+exits 0
+file_has "$work/slim2/student-init/config.json" '"hidden_size": 32'
 run plan "$made" student.shrink.layers=1
 exits 0
 out_has "advice: 1 of 2 layers are kept"

@@ -223,7 +223,8 @@ static bool makes_student(const lb__recipe_row *row) {
 /* What `value` of this key needs beside it to be a whole recipe. */
 static const char *companions(const lb__recipe_row *row) {
   const char *path = row->key.path;
-  if (strcmp(path, "student.shrink.dtype") == 0) return "student.shrink.layers: 2\n";
+  if (strncmp(path, "student.shrink.", 15) == 0 && strcmp(path, "student.shrink.layers") != 0)
+    return "student.shrink.layers: 2\n";
   if (strcmp(path, "student.tokenizer") == 0 || strncmp(path, "student.config.", 15) == 0)
     return shape_without(row);
   return strcmp(row->key.path, "train.eval_steps") == 0 ? "eval: e.jsonl\n"
@@ -418,7 +419,12 @@ static void test_student_that_is_a_part(void **state) {
   assert_int_equal(r->student.shrink.layers.n, 1);
   assert_int_equal(r->student.shrink.layers.items[0], 4);
   assert_int_equal(r->student.shrink.dtype, 1 + LB_DTYPE_BF16);
-  assert_non_null(strstr(lb_recipe_text(r), "\n  shrink:\n    layers: [4]\n    dtype: bf16\n"));
+  assert_non_null(strstr(lb_recipe_text(r), "\n  shrink:\n    layers: [4]\n"));
+  assert_non_null(strstr(lb_recipe_text(r), "\n    dtype: bf16\n"));
+  lb_recipe_free(r);
+  r = good(MADE "  shrink: {hidden_size: 64, calibration: c.txt}\n");
+  assert_int_equal(r->student.shrink.hidden_size, 64);
+  assert_string_equal(r->student.shrink.calibration.items[0], "c.txt");
   lb_recipe_free(r);
   r = good_with("teacher: t\ndata: {train: x}\n", "student.shrink.layers=[0, 3]");
   assert_int_equal(r->student.shrink.layers.n, 2);
@@ -445,7 +451,9 @@ static void test_student_errors(void **state) {
        "student.config.num_hidden_layers is missing: a student of random weights needs it"},
       {MADE SHAPE "  shrink: {layers: 2}\n",
        "want one of: a model, student.config, student.shrink; found student.config student.shrink"},
-      {MADE "  shrink: {dtype: f32}\n", "student.shrink.layers is missing"},
+      {MADE "  shrink: {dtype: f32}\n", "student.shrink: want what to keep"},
+      {MADE "  shrink: {hidden_size: 8, layer_selection: influence}\n", "all layers are kept"},
+      {MADE "  shrink: {layers: [0, 1], layer_selection: influence}\n", "want how many"},
       {MADE "  config: c.json\n  shrink: {layers: 2}\n", "want one of"},
       {MADE "  tokenizer: x\n", "found none"},
       {NEEDED "student.tokenizer: x\n", "student.tokenizer: only with student.config"},
