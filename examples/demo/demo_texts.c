@@ -1,10 +1,10 @@
 /* demo_texts.c - the demo's texts: short stories and worked sums from a grammar, so that there is
  * as much as one wants, and so that answers can be checked exactly.
  *
- *   demo_texts make FOLDER DOCUMENTS SEED    train.jsonl, held-out.jsonl, harder.jsonl, and the
- *                                            questions of questions.jsonl, harder-questions.jsonl
- *   demo_texts check QUESTIONS ANSWERS       how many answers are right; ANSWERS is what
- *                                            `limbeck generate --input QUESTIONS --json` prints
+ *   demo_texts make FOLDER DOCUMENTS SEED QUESTIONS
+ *       train.jsonl, held-out.jsonl, harder.jsonl; questions.jsonl, harder-questions.jsonl: sums
+ * that are held out, without what comes after the question demo_texts check QUESTIONS ANSWERS how
+ * many answers are right; ANSWERS is what `limbeck generate --input QUESTIONS --json` prints
  *
  * A text is a pure function of (seed, number). Which of them are held out is a function of the text
  * itself: a held-out text is in no training file of any seed. "Harder" sums have larger numbers and
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_SIZE = 4096, HELD_OUT = 16 /* one text of so many */, QUESTIONS = 200, HARDER = 400 };
+enum { TEXT_SIZE = 4096, HELD_OUT = 16 /* one text of so many */ };
 
 static void stop(const char *what, const char *name) {
   fprintf(stderr, "demo_texts: %s: %s\n", what, name);
@@ -184,73 +184,40 @@ typedef struct sum {
   int64_t answer;
 } sum;
 
-/* 47 + 25: 7 + 5 = 12, 40 + 20 = 60, 12 + 60 = 72 */
-static int64_t work_add(text *t, int64_t a, int64_t b) {
-  int64_t total = 0;
-  for (int64_t place = 1; place <= a || place <= b; place *= 10) {
-    int64_t x = a / place % 10 * place, y = b / place % 10 * place;
-    put(t, "%" PRId64 " + %" PRId64 " = %" PRId64 ", ", x, y, x + y);
-    if (place > 1) put(t, "%" PRId64 " + %" PRId64 " = %" PRId64 ", ", total, x + y, total + x + y);
-    total += x + y;
-  }
-  return total;
-}
-
-/* 52 - 17: 52 - 10 = 42, 42 - 7 = 35 */
-static int64_t work_subtract(text *t, int64_t a, int64_t b) {
-  for (int64_t place = 100; place >= 1; place /= 10) {
-    int64_t y = b / place % 10 * place;
-    if (y == 0) continue;
-    put(t, "%" PRId64 " - %" PRId64 " = %" PRId64 ", ", a, y, a - y);
-    a -= y;
-  }
-  return a;
-}
-
-/* 6 x 14: 6 x 10 = 60, 6 x 4 = 24, 60 + 24 = 84 */
-static int64_t work_multiply(text *t, int64_t a, int64_t b) {
-  int64_t total = 0;
-  bool is_first = true;
-  for (int64_t place = 10; place >= 1; place /= 10) {
-    int64_t y = b / place % 10 * place;
-    if (y == 0) continue;
-    put(t, "%" PRId64 " x %" PRId64 " = %" PRId64 ", ", a, y, a * y);
-    if (!is_first) put(t, "%" PRId64 " + %" PRId64 " = %" PRId64 ", ", total, a * y, total + a * y);
-    total += a * y;
-    is_first = false;
-  }
-  return total;
+static int64_t work(text *t, int64_t a, char operation, int64_t b) {
+  int64_t result = operation == '+' ? a + b : operation == '-' ? a - b : a * b;
+  put(t, "%" PRId64 " %c %" PRId64 " = %" PRId64 ", ", a, operation, b, result);
+  return result;
 }
 
 /* Numbers of the usual sums, and of the harder ones that nobody is trained on. */
 typedef struct range {
   int64_t low, high;
 } range;
-static const range addend[] = {{2, 99}, {100, 499}}, taken[] = {{2, 60}, {100, 400}},
-                   factor[] = {{2, 19}, {20, 99}};
+static const range amount[] = {{1, 20}, {21, 60}}, factor[] = {{2, 9}, {10, 19}};
 
 static int64_t draw(const range *r) {
   return between(r->low, r->high);
 }
 
 static void sum_add(sum *s, story *w, bool is_hard) {
-  int64_t a = draw(&addend[is_hard]), b = draw(&addend[is_hard]);
+  int64_t a = draw(&amount[is_hard]), b = draw(&amount[is_hard]);
   put_sentence(&s->question, w, "{Name} has ");
   put(&s->question, "%" PRId64, a);
   put_sentence(&s->question, w, " {food}s and gets ");
   put(&s->question, "%" PRId64 " more", b);
   put_sentence(&s->question, w, " from the {animal}. How many {food}s does {name} have now?");
-  s->answer = work_add(&s->work, a, b);
+  s->answer = work(&s->work, a, '+', b);
 }
 
 static void sum_subtract(sum *s, story *w, bool is_hard) {
-  int64_t b = draw(&taken[is_hard]), a = b + draw(&addend[0]);
+  int64_t b = draw(&amount[is_hard]), a = b + draw(&amount[is_hard]);
   put_sentence(&s->question, w, "There are ");
   put(&s->question, "%" PRId64, a);
   put_sentence(&s->question, w, " {thing}s in the box. The {animal} takes away ");
   put(&s->question, "%" PRId64, b);
   put_sentence(&s->question, w, ". How many {thing}s are left?");
-  s->answer = work_subtract(&s->work, a, b);
+  s->answer = work(&s->work, a, '-', b);
 }
 
 static void sum_multiply(sum *s, story *w, bool is_hard) {
@@ -260,12 +227,11 @@ static void sum_multiply(sum *s, story *w, bool is_hard) {
   put_sentence(&s->question, w, " baskets with ");
   put(&s->question, "%" PRId64, b);
   put_sentence(&s->question, w, " {food}s each. How many {food}s are that together?");
-  s->answer = work_multiply(&s->work, a, b);
+  s->answer = work(&s->work, a, 'x', b);
 }
 
 static void sum_two_steps(sum *s, story *w, bool is_hard) {
-  int64_t a = draw(&addend[0]), b = draw(&addend[0]),
-          c = between(2, a + b - 1 < 60 ? a + b - 1 : 60), d = is_hard ? between(2, 99) : 0;
+  int64_t a = draw(&amount[0]), b = draw(&amount[0]), c = between(1, a + b < 20 ? a + b : 20);
   put_sentence(&s->question, w, "{Name} finds ");
   put(&s->question, "%" PRId64, a);
   put_sentence(&s->question, w, " {food}s at the {place} and ");
@@ -273,10 +239,14 @@ static void sum_two_steps(sum *s, story *w, bool is_hard) {
   put_sentence(&s->question, w, " at the {place2}. The {animal} eats ");
   put(&s->question, "%" PRId64, c);
   put_sentence(&s->question, w, " of them.");
-  if (is_hard) put(&s->question, " Then %s finds %" PRId64 " more.", word_of(w, "they"), d);
+  s->answer = work(&s->work, work(&s->work, a, '+', b), '-', c);
+  if (is_hard) {
+    int64_t d = draw(&amount[0]);
+    put_sentence(&s->question, w, " Then {they} finds ");
+    put(&s->question, "%" PRId64 " more.", d);
+    s->answer = work(&s->work, s->answer, '+', d);
+  }
   put_sentence(&s->question, w, " How many {food}s are left?");
-  s->answer = work_subtract(&s->work, work_add(&s->work, a, b), c);
-  if (is_hard) s->answer = work_add(&s->work, s->answer, d);
 }
 
 static sum make_sum(bool is_hard) {
@@ -340,12 +310,12 @@ static void close_all(FILE *const *files, size_t n) {
     if (fclose(files[i]) != 0) stop("cannot write", "the last bytes");
 }
 
-static void make(const char *folder, uint64_t n_documents, uint64_t seed) {
+static void make(const char *folder, uint64_t n_documents, uint64_t seed, uint64_t wanted) {
   FILE *train = create(folder, "train.jsonl"), *held_out = create(folder, "held-out.jsonl"),
        *harder = create(folder, "harder.jsonl"), *questions = create(folder, "questions.jsonl"),
        *hard_questions = create(folder, "harder-questions.jsonl");
-  int n_questions = 0;
-  for (uint64_t i = 0; i < n_documents || n_questions < QUESTIONS; i++) {
+  uint64_t n_questions = 0;
+  for (uint64_t i = 0; i < n_documents || n_questions < wanted; i++) {
     text t = {0};
     sum s = {0};
     begin_text(seed, i);
@@ -358,14 +328,14 @@ static void make(const char *folder, uint64_t n_documents, uint64_t seed) {
     }
     bool is_out = is_held_out(t.bytes);
     if (is_wanted) write_text(is_out ? held_out : train, t.bytes);
-    if (is_sum && is_out && n_questions++ < QUESTIONS) write_question(questions, &s);
+    if (is_sum && is_out && n_questions++ < wanted) write_question(questions, &s);
   }
-  for (uint64_t i = 0; i < HARDER; i++) {
+  for (uint64_t i = 0; i < wanted; i++) {
     begin_text(seed + 0x10000000U, i);
     sum s = make_sum(true);
     text t = whole(&s);
     write_text(harder, t.bytes);
-    if (i < QUESTIONS) write_question(hard_questions, &s);
+    write_question(hard_questions, &s);
   }
   close_all((FILE *const[]){train, held_out, harder, questions, hard_questions}, 5);
 }
@@ -414,13 +384,21 @@ static void check(const char *questions, const char *answers) {
   printf("%d of %d\n", right, n);
 }
 
+static uint64_t number_of(const char *word) {
+  char *end;
+  unsigned long long n = strtoull(word, &end, 10);
+  if (!isdigit((unsigned char)word[0]) || *end != '\0' || n > 100000000)
+    stop("want a number up to 100000000", word);
+  return n;
+}
+
 int main(int argc, char **argv) {
-  if (argc == 5 && strcmp(argv[1], "make") == 0)
-    make(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
+  if (argc == 6 && strcmp(argv[1], "make") == 0)
+    make(argv[2], number_of(argv[3]), number_of(argv[4]), number_of(argv[5]));
   else if (argc == 4 && strcmp(argv[1], "check") == 0)
     check(argv[2], argv[3]);
   else
-    return fprintf(stderr, "usage: demo_texts make FOLDER DOCUMENTS SEED\n"
+    return fprintf(stderr, "usage: demo_texts make FOLDER DOCUMENTS SEED QUESTIONS\n"
                            "       demo_texts check QUESTIONS ANSWERS\n"),
            2;
   return 0;
