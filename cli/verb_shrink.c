@@ -1,8 +1,10 @@
-/* verb_shrink.c - `limbeck shrink`: a student that begins as chosen layers of its teacher, and of
- * them chosen channels, heads and neurons. The result is opened again before success is claimed. */
+/* verb_shrink.c - `limbeck shrink`: a student that begins as chosen layers of its teacher, of them
+ * chosen channels, heads and neurons, and of its vocabulary what a text uses. The result is opened
+ * again before success is claimed. */
 #include "calibration.h"
 #include "json_writer.h"
 #include "terminal.h"
+#include "vocabulary_choice.h"
 
 #include <limbeck/model.h>
 #include <limbeck/shrink.h>
@@ -16,6 +18,7 @@ typedef struct shrink_args {
   int layer_selection, selection; /* lb_layer_selection, lb_width_selection */
   int64_t hidden, heads, kv_heads, ffn, calibration_tokens;
   uint64_t seed;
+  vocabulary_args vocabulary;
   int type; /* 0: what suits the teacher, else 1 + the index in target_dtypes */
   uint64_t max_shard_size;
   bool overwrite;
@@ -97,6 +100,7 @@ static const option shrink_options[] = {
      .value = "N",
      .fallback = "0",
      .help = "of what is drawn by lot"},
+    VOCABULARY_OPTIONS(FIELD(vocabulary)),
     {.name = "type",
      .aliases = "dtype",
      .kind = OPTION_CHOICE,
@@ -205,6 +209,7 @@ static lb_status shrink(cli *c, const shrink_args *args, lb_shrink_options *o, l
 typedef struct outcome {
   const lb_model_info *teacher, *student;
   const lb_importance *importance; /* NULL: nothing was measured */
+  const lb_token_counts *counts;   /* NULL: nothing was counted */
   int64_t layers[LAYERS_MAX], n;
 } outcome;
 
@@ -222,6 +227,13 @@ static void print_json(const char *out, const outcome *done) {
   writer_int(&w, "num_attention_heads", done->student->n_heads);
   writer_int(&w, "num_key_value_heads", done->student->n_kv_heads);
   writer_int(&w, "intermediate_size", done->student->intermediate_size);
+  if (done->counts != NULL) {
+    writer_int(&w, "teacher_vocab_size", done->teacher->vocab_size);
+    writer_int(&w, "vocab_size", done->student->vocab_size);
+    writer_int(&w, "vocab_documents", done->counts->n_documents);
+    writer_int(&w, "vocab_tokens", done->counts->n_tokens);
+    writer_int(&w, "vocab_used", done->counts->n_used);
+  }
   if (done->importance != NULL) {
     writer_int(&w, "calibration_tokens", done->importance->n_tokens);
     writer_open_array(&w, "layer_influence");
@@ -289,6 +301,7 @@ static int tell(cli *c, const shrink_args *args, const lb_shrink_options *o) {
     done.teacher = lb_model_get_info(teacher);
     done.student = lb_model_get_info(student);
     done.importance = o->importance;
+    done.counts = o->vocabulary;
     st = lb_shrink_layers(done.layers, &done.n, o, done.teacher->n_layers, &err);
   }
   int code = st == LB_OK ? CLI_DONE : cli_error(c, &err);
@@ -299,6 +312,7 @@ static int tell(cli *c, const shrink_args *args, const lb_shrink_options *o) {
       printf("%s\n", out);
     print_layers(c, &done);
     print_widths(c, &done);
+    vocabulary_tell(c, done.counts, done.teacher, done.student);
     warn_of_blocks(c, &done);
   }
   lb_model_free(student);
@@ -329,9 +343,11 @@ static int check_layers(const cli *c, const shrink_args *args, layer_choice *cho
 static int check_calibration(const cli *c, const shrink_args *args) {
   bool by_influence = args->layer_selection == LB_LAYERS_INFLUENCE;
   bool by_activation = cuts_width(args) && args->selection == LB_WIDTH_ACTIVATION;
-  if (args->layers == NULL && !cuts_width(args))
+  bool cuts_vocabulary = args->vocabulary.from.n > 0 || args->vocabulary.size > 0;
+  if (args->layers == NULL && !cuts_width(args) && !cuts_vocabulary)
     return cli_usage(c, "--layers 6 keeps six layers, --hidden 384 so many channels",
-                     "want at least one of --layers, --hidden, --heads, --kv-heads and --ffn");
+                     "want at least one of --layers, --hidden, --heads, --kv-heads, --ffn and "
+                     "--vocab-from");
   if (args->calibration == NULL && (by_influence || by_activation))
     return cli_usage(c,
                      "a few hundred documents of the kind that the student is for; or choose "
@@ -349,18 +365,24 @@ static int run_shrink(cli *c, void *opaque) {
   const shrink_args *args = opaque;
   static layer_choice choice; /* too large for a stack */
   lb_importance *importance = NULL;
+  lb_token_counts *counts = NULL;
   lb_error err = {0};
   int code = check_layers(c, args, &choice);
   if (code == CLI_DONE) code = check_calibration(c, args);
+  if (code == CLI_DONE)
+    code = vocabulary_count(&counts, c, &args->vocabulary, args->words.positional[0]);
   if (code == CLI_DONE && args->calibration != NULL)
     code = calibration_measure(&importance, c, args->words.positional[0], args->calibration,
                                args->calibration_tokens);
   if (code == CLI_DONE) {
     lb_shrink_options o = make_options(args, &choice);
     o.importance = importance;
+    o.vocabulary = counts;
+    o.vocab_size = args->vocabulary.size;
     code = shrink(c, args, &o, &err) == LB_OK ? tell(c, args, &o) : cli_error(c, &err);
   }
   lb_importance_free(importance);
+  lb_token_counts_free(counts);
   return code;
 }
 
@@ -383,6 +405,12 @@ const verb verb_shrink = {
         "projection. Head size stays. Query heads that share a key-value head go with it, or each "
         "such group loses as many. Norms' gains make up for the mean square that changes with "
         "fewer channels. Keeping everything gives the teacher, bit for bit.\n\n"
+        "--vocab-from trims the vocabulary to what a text uses; embedding and head, a fifth to two "
+        "thirds of a small model, shrink with it. Kept are its tokens and those on the way to "
+        "them, "
+        "special tokens, and bytes or characters to write any other text with, under new ids in "
+        "their order: that text gets the same tokens as before. vocab_map.json in OUT says which "
+        "of the teacher's they are, and `limbeck distill` cuts the teacher to them.\n\n"
         "An existing OUT is left alone unless --overwrite is given. With --json: one object.",
     .positionals = {{.name = "TEACHER",
                      .help = "a Hugging Face folder, a .gguf file, or a hub name"},
@@ -393,6 +421,8 @@ const verb verb_shrink = {
          {"limbeck shrink model.gguf ./student --layers 0-3,8,11 --type bf16",
           "these, from a GGUF"},
          {"limbeck shrink ./big ./student --hidden 384 --ffn 1024 --calibration texts.jsonl",
-          "all layers, narrower: what is most active on these texts stays"}},
+          "all layers, narrower: what is most active on these texts stays"},
+         {"limbeck shrink ./gemma-3-270m ./student --vocab-from texts/ --vocab-size 16000",
+          "all layers, with the tokens that these texts use most"}},
     .args_size = sizeof(shrink_args),
     .run = run_shrink};

@@ -30,8 +30,11 @@ typedef enum lb_precision {
 } lb_precision;
 
 typedef struct lb_model_options {
-  lb_precision precision;  /* default F32: every number as exact as can be */
-  double precision_max_kl; /* AUTO: the most that is allowed, nats per token; default 0.02 */
+  lb_precision precision;    /* default F32: every number as exact as can be */
+  double precision_max_kl;   /* AUTO: the most that is allowed, nats per token; default 0.02 */
+  const char *vocabulary_of; /* a student whose vocabulary was trimmed from this model's
+                                (limbeck/shrink.h): only those tokens, under the student's ids; no
+                                change where it was not, or where both have the same. NULL: all */
 } lb_model_options;
 LB_API lb_model_options lb_model_options_default(void);
 
@@ -47,8 +50,8 @@ LB_API const char *lb_precision_name(lb_precision precision); /* "int8"; "?" */
  *  @owns   *out: release with lb_model_free. NULL on failure
  *  @error  LB_E_IO (no such file), LB_E_FORMAT (malformed), LB_E_UNSUPPORTED (architecture, with
  * the list of known ones; or a feature of it), LB_E_SHAPE (config and weights disagree),
- * LB_E_NOMEM, LB_E_ARG (precision_max_kl is not a number >= 0)
- *  @test   tests/unit/test_auto_precision.c
+ * LB_E_NOMEM, LB_E_ARG (precision_max_kl is not a number >= 0; vocabulary_of is of another model)
+ *  @test   tests/unit/test_auto_precision.c, tests/unit/test_vocabulary_map.c
  *  @thread several models may be used at once; one model by one thread at a time            */
 LB_API LB_NODISCARD lb_status lb_model_open(lb_model **out, const char *path,
                                             const lb_model_options *options, lb_error *err);

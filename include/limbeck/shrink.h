@@ -19,6 +19,7 @@
 
 #include <limbeck/dtype.h>
 #include <limbeck/importance.h>
+#include <limbeck/token_counts.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,10 +51,14 @@ typedef struct lb_shrink_options {
                                 n_heads: all, or where each has one query head, as many as those */
   int64_t intermediate_size; /* neurons of the MLP, in each layer its own */
   lb_width_selection width_selection;
-  uint64_t seed;                   /* of what is drawn */
-  const lb_importance *importance; /* of the teacher; NULL: nothing may need it. Where it is given
-                                      and hidden_size shrinks, every norm's gain makes up for the
-                                      mean square that it no longer sees; borrowed */
+  uint64_t seed;                     /* of what is drawn */
+  const lb_importance *importance;   /* of the teacher; NULL: nothing may need it. Where it is given
+                                        and hidden_size shrinks, every norm's gain makes up for the
+                                        mean square that it no longer sees; borrowed */
+  const lb_token_counts *vocabulary; /* tokens that are kept, with those that lead to them, special
+                                        ones and what any text may need; under new ids, in their
+                                        order. Of the teacher's tokenizer; NULL: all; borrowed */
+  int64_t vocab_size;                /* the most used of them, so many in all; 0: as many as are */
   bool
       has_dtype; /* false: BF16 and F16 teachers keep their type; others, quantised ones too, F32 */
   lb_dtype dtype;          /* F32, F16 or BF16 */

@@ -59,6 +59,8 @@ struct lb_recipe {
       int selection;       /* lb_width_selection */
       int64_t hidden_size, num_attention_heads, num_key_value_heads, intermediate_size;
       lb__text_list calibration; /* n = 0: data.train */
+      lb__text_list vocab_from;  /* n = 0: data.train, where vocab_size says how many */
+      int64_t vocab_size;
     } shrink;
   } student;
   struct {

@@ -45,13 +45,14 @@ static lb_status check_shrink(const lb_recipe *r, const char **key, lb_error *er
   bool is_narrower =
       r->student.shrink.hidden_size > 0 || r->student.shrink.num_attention_heads > 0 ||
       r->student.shrink.num_key_value_heads > 0 || r->student.shrink.intermediate_size > 0;
+  bool has_fewer_tokens = r->student.shrink.vocab_from.n > 0 || r->student.shrink.vocab_size > 0;
   *key = "student.shrink";
   if (strcmp(r->teacher, "none") == 0)
     return lb__fail(err, LB_E_ARG, "student.shrink: there is no teacher to take a part of");
-  if (n_layers == 0 && !is_narrower)
+  if (n_layers == 0 && !is_narrower && !has_fewer_tokens)
     return lb__fail(err, LB_E_ARG,
                     "student.shrink: want what to keep: layers, hidden_size, num_attention_heads, "
-                    "num_key_value_heads or intermediate_size");
+                    "num_key_value_heads, intermediate_size, vocab_from or vocab_size");
   *key = "student.shrink.layer_selection";
   if (r->student.shrink.layer_selection != 0 && n_layers != 1)
     return lb__fail(err, LB_E_ARG, "student.shrink.layer_selection: %s",

@@ -41,18 +41,17 @@ static lb_status open_models(lb__setup *s, const lb__setup_options *how, lb_erro
   const lb_recipe *r = s->recipe;
   lb__trainable_options student = {.real = how->real,
                                    .precision = (lb_precision)r->train.precision};
-  lb_status st = LB_OK;
-  if (lb__recipe_has_teacher(r)) {
-    lb__setup_phase(s, "opening the teacher", 0, 0);
-    st = lb__teacher_open(&s->teacher, r->teacher, (lb_precision)r->distill.teacher_precision,
-                          how->real, err);
-  }
-  if (st != LB_OK) return st;
-  lb__setup_phase(s, lb__student_is_made(r) ? "making the student" : "opening the student", 0, 0);
   lb__student_options making = {
       .keep = how->keep_student, .will_train = !how->only_look, .cancel = s->options->cancel};
-  st = lb__student_open(&s->source, s->recipe, &making, err);
+  if (lb__student_is_made(r)) lb__setup_phase(s, "making the student", 0, 0);
+  lb_status st = lb__student_open(&s->source, s->recipe, &making, err);
+  if (st == LB_OK && lb__recipe_has_teacher(r)) {
+    lb__setup_phase(s, "opening the teacher", 0, 0);
+    st = lb__teacher_open(&s->teacher, r->teacher, s->source.path,
+                          (lb_precision)r->distill.teacher_precision, how->real, err);
+  }
   if (st != LB_OK) return st;
+  lb__setup_phase(s, "opening the student", 0, 0);
   st = how->only_look ? lb_model_open(&s->student, s->source.path, NULL, err)
                       : lb__model_open_trainable(&s->student, s->source.path, &student, err);
   return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "student");
@@ -70,11 +69,23 @@ static lb_status open_tokenizer(lb_tokenizer **out, const lb_model *m, lb_error 
   return st == LB_E_IO ? LB_OK : st;
 }
 
+/* The teacher was cut to the student's tokens: both have those, and the ids are the student's. */
+static lb_status take_students(lb__setup *s, int64_t rows, lb_error *err) {
+  const lb__vocabulary_map *cut = lb__teacher_rows(s->teacher);
+  lb__log(LB_LOG_NOTE,
+          "the teacher's vocabulary is cut to the student's: %lld of %lld tokens "
+          "(" LB__VOCABULARY_MAP_FILE ")",
+          (long long)cut->n, (long long)cut->source_tokens);
+  return lb__vocabulary_common(&s->vocab, s->tokenizer, s->tokenizer, cut->n, rows, err);
+}
+
 static lb_status find_vocabulary(lb__setup *s, lb_error *err) {
   lb_tokenizer *teachers = NULL;
   int64_t rows = lb_model_get_info(s->student)->vocab_size, teacher_rows = rows;
   lb_status st = open_tokenizer(&s->tokenizer, s->student, err);
   if (st != LB_OK) return lb__fail_prefix(err, st, "student");
+  if (s->teacher != NULL && lb__teacher_rows(s->teacher) != NULL)
+    return take_students(s, rows, err);
   if (s->teacher != NULL) {
     lb_model *teacher = lb__teacher_model(s->teacher);
     teacher_rows = lb_model_get_info(teacher)->vocab_size;

@@ -90,13 +90,31 @@ static lb_status measure(lb_importance **out, lb_recipe *r, const volatile int *
   return st;
 }
 
+/* *out: NULL when the vocabulary stays whole. */
+static lb_status count_tokens(lb_token_counts **out, const lb_recipe *r, const volatile int *cancel,
+                              lb_error *err) {
+  const lb__text_list *from = &r->student.shrink.vocab_from;
+  lb_token_counts_options o = lb_token_counts_options_default();
+  *out = NULL;
+  if (from->n == 0 && r->student.shrink.vocab_size == 0) return LB_OK;
+  if (from->n == 0) from = &r->data.train;
+  o.text_field = r->data.text_field;
+  o.cancel = cancel;
+  return lb_token_counts_read(out, r->teacher, from->items, from->n, &o, err);
+}
+
 lb_status lb__student_shrink(lb_recipe *r, const char *to, const volatile int *cancel,
                              lb_error *err) {
   lb_shrink_options o = options_of(r, cancel);
   lb_importance *importance = NULL;
-  lb_status st = needs_importance(&o) ? measure(&importance, r, cancel, err) : LB_OK;
+  lb_token_counts *counts = NULL;
+  lb_status st = count_tokens(&counts, r, cancel, err);
+  if (st == LB_OK && needs_importance(&o)) st = measure(&importance, r, cancel, err);
   o.importance = importance;
+  o.vocabulary = counts;
+  o.vocab_size = r->student.shrink.vocab_size;
   if (st == LB_OK) st = lb_shrink(r->teacher, to, &o, err);
   lb_importance_free(importance);
+  lb_token_counts_free(counts);
   return st;
 }

@@ -2,23 +2,31 @@
 #include "teacher.h"
 
 #include "base/fail.h"
+#include "evaluate/auto_precision.h"
 #include "model/trainable.h"
 
 struct lb__teacher {
   lb_model *model;
+  lb__vocabulary_map *rows; /* the student's part of the vocabulary; NULL: all of it */
   lb__stream stream;
 };
 
-lb_status lb__teacher_open(lb__teacher **out, const char *path, lb_precision precision,
-                           lb_dtype real, lb_error *err) {
+static lb_status open_model(lb_model **out, const lb__teacher *t, const char *path,
+                            lb_precision precision, lb_dtype real, lb_error *err) {
+  lb_model_options options = lb_model_options_default(); /* auto: float32, nothing measured */
+  if (precision != LB_PRECISION_AUTO) options.precision = precision;
+  lb__trainable_options wide = {.real = real, .precision = precision, .rows = t->rows};
+  return real == LB_DTYPE_F64 ? lb__model_open_trainable(out, path, &wide, err)
+                              : lb__model_open_with(out, path, &options, t->rows, err);
+}
+
+lb_status lb__teacher_open(lb__teacher **out, const char *path, const char *student,
+                           lb_precision precision, lb_dtype real, lb_error *err) {
   *out = NULL;
   lb__teacher *t = lb__new(sizeof *t);
   if (t == NULL) return lb__fail_nomem(err, "a teacher");
-  lb_model_options options = lb_model_options_default(); /* auto: float32, nothing measured */
-  if (precision != LB_PRECISION_AUTO) options.precision = precision;
-  lb__trainable_options wide = {.real = real, .precision = precision};
-  lb_status st = real == LB_DTYPE_F64 ? lb__model_open_trainable(&t->model, path, &wide, err)
-                                      : lb_model_open(&t->model, path, &options, err);
+  lb_status st = student != NULL ? lb__vocabulary_map_between(&t->rows, path, student, err) : LB_OK;
+  if (st == LB_OK) st = open_model(&t->model, t, path, precision, real, err);
   if (st != LB_OK) {
     lb__teacher_free(t);
     return lb__fail_prefix(err, st, "teacher");
@@ -32,7 +40,17 @@ void lb__teacher_free(lb__teacher *t) {
   if (t == NULL) return;
   lb__stream_deinit(&t->stream);
   lb_model_free(t->model);
+  lb__vocabulary_map_free(t->rows);
   lb__free(t);
+}
+
+lb_status lb__teacher_open_again(lb_model **out, const lb__teacher *t, lb_precision precision,
+                                 lb_error *err) {
+  return open_model(out, t, lb_model_get_info(t->model)->path, precision, LB_DTYPE_F32, err);
+}
+
+const lb__vocabulary_map *lb__teacher_rows(const lb__teacher *t) {
+  return t->rows;
 }
 
 lb_model *lb__teacher_model(const lb__teacher *t) {

@@ -11,9 +11,17 @@
 
 typedef struct lb__teacher lb__teacher;
 
-/* real: F32, or F64 for verifying. @owns *out: lb__teacher_free   @error as lb_model_open */
-lb_status lb__teacher_open(lb__teacher **out, const char *path, lb_precision precision,
-                           lb_dtype real, lb_error *err);
+/* student: where the student's vocabulary was trimmed from the teacher's, the teacher is cut to it;
+ * NULL: it is opened as it is. real: F32, or F64 for verifying.
+ * @owns *out: lb__teacher_free   @error as lb_model_open, LB_E_ARG also for a student that was
+ *       trimmed from another teacher */
+lb_status lb__teacher_open(lb__teacher **out, const char *path, const char *student,
+                           lb_precision precision, lb_dtype real, lb_error *err);
+/* The same model once more, in another precision, cut alike. @owns *out: lb_model_free */
+lb_status lb__teacher_open_again(lb_model **out, const lb__teacher *t, lb_precision precision,
+                                 lb_error *err);
+/* What it was cut to; NULL: nothing. Borrowed. */
+const lb__vocabulary_map *lb__teacher_rows(const lb__teacher *t);
 void lb__teacher_free(lb__teacher *t); /* accepts NULL and half-built */
 lb_model *lb__teacher_model(const lb__teacher *t);
 /* The same weights, open in another precision, take the place of the teacher's. @owns model: now

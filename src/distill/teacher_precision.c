@@ -94,7 +94,7 @@ lb_status lb__teacher_choose_precision(lb__setup *s, const lb__teacher_least *le
     return LB_OK;
   lb_status st = LB_OK;
   if (lb__precision_is_faster(LB_PRECISION_INT8))
-    st = lb__model_open(&int8, info->path, LB_PRECISION_INT8, err);
+    st = lb__teacher_open_again(&int8, s->teacher, LB_PRECISION_INT8, err);
   if (st == LB_E_UNSUPPORTED) st = LB_OK; /* weights that cannot be packed */
   if (st == LB_OK) st = choose(&chosen, s, plain, int8, err);
   if (int8 != NULL && chosen != int8) lb_model_free(int8);

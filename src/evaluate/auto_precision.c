@@ -76,8 +76,9 @@ static lb_status write_text(own_text *t, lb_model *writer, lb_error *err) {
 /* ---- measuring ---- */
 
 /* NULL where weights cannot be packed. */
-static lb_status open_int8(lb_model **out, const char *path, lb_error *err) {
-  lb_status st = lb__model_open(out, path, LB_PRECISION_INT8, err);
+static lb_status open_int8(lb_model **out, const char *path, const lb__vocabulary_map *rows,
+                           lb_error *err) {
+  lb_status st = lb__model_open_rows(out, path, LB_PRECISION_INT8, rows, err);
   return st == LB_E_UNSUPPORTED ? LB_OK : st;
 }
 
@@ -127,7 +128,8 @@ static char *cache_path(const lb_model *m, double max_kl) {
     if (d.features[i].present) lb__hash_add(key, d.features[i].name);
   for (int i = 0; i < d.n_libraries; i++) lb__hash_add(key, d.libraries[i].version);
   for (int i = 0; i < d.n_kernels; i++) lb__hash_add(key, d.kernels[i].kernel);
-  snprintf(number, sizeof number, "int8 %d, KL %.17g", lb__kernels()->int8_version, max_kl);
+  snprintf(number, sizeof number, "int8 %d, KL %.17g, %lld tokens", lb__kernels()->int8_version,
+           max_kl, (long long)lb_model_get_info(m)->vocab_size);
   lb__hash_add(key, lb__kernels()->int8);
   lb__hash_add(key, number);
   snprintf(number, sizeof number, "precision-%016llx-%016llx.json", (unsigned long long)key[0],
@@ -192,13 +194,13 @@ static void swap(lb_model **a, lb_model **b) {
 }
 
 /* *m, open in float32, is put into the precision that is chosen, or gives way to a packed one. */
-static lb_status choose(lb_model **m, const char *path, double max_kl, const char *cache,
-                        lb_error *err) {
+static lb_status choose(lb_model **m, const char *path, const lb__vocabulary_map *rows,
+                        double max_kl, const char *cache, lb_error *err) {
   int64_t begin = lb__clock_ns();
   lb_precision_comparison found;
   lb_error why = {0};
   lb_model *int8;
-  lb_status st = open_int8(&int8, path, err);
+  lb_status st = open_int8(&int8, path, rows, err);
   if (st == LB_OK) st = measure(&found, *m, int8, err);
   if (st == LB_OK) {
     const lb_precision_figures *best = &found.precisions[lb__precision_best(&found, max_kl)];
@@ -214,22 +216,22 @@ static lb_status choose(lb_model **m, const char *path, double max_kl, const cha
   return st;
 }
 
-lb_status lb__model_open_auto(lb_model **out, const char *path, double max_kl,
-                              int64_t least_parameters, lb_error *err) {
+static lb_status open_auto(lb_model **out, const char *path, const lb__vocabulary_map *rows,
+                           double max_kl, int64_t least_parameters, lb_error *err) {
   lb_precision remembered;
   double kl;
   *out = NULL;
   if (!(max_kl >= 0.0))
     return lb__fail(err, LB_E_ARG, "precision_max_kl: want a number >= 0, got %g", max_kl);
   lb_model *m;
-  lb_status st = lb__model_open(&m, path, LB_PRECISION_F32, err);
+  lb_status st = lb__model_open_rows(&m, path, LB_PRECISION_F32, rows, err);
   if (st != LB_OK || lb_model_get_info(m)->n_parameters < least_parameters) return *out = m, st;
   char *cache = cache_path(m, max_kl);
   if (recall(&remembered, &kl, cache, max_kl)) {
     st = lb__model_set_precision(m, remembered, err);
     lb__model_set_kl(m, kl);
   } else {
-    st = choose(&m, path, max_kl, cache, err);
+    st = choose(&m, path, rows, max_kl, cache, err);
   }
   lb__free(cache);
   if (st == LB_OK) st = lb__model_settle(m, err);
@@ -240,19 +242,35 @@ lb_status lb__model_open_auto(lb_model **out, const char *path, double max_kl,
   return st;
 }
 
+lb_status lb__model_open_auto(lb_model **out, const char *path, double max_kl,
+                              int64_t least_parameters, lb_error *err) {
+  return open_auto(out, path, NULL, max_kl, least_parameters, err);
+}
+
 lb_model_options lb_model_options_default(void) {
   return (lb_model_options){.precision = LB_PRECISION_F32, .precision_max_kl = 0.02};
+}
+
+lb_status lb__model_open_with(lb_model **out, const char *path, const lb_model_options *o,
+                              const lb__vocabulary_map *rows, lb_error *err) {
+  if (o->precision == LB_PRECISION_AUTO)
+    return open_auto(out, path, rows, o->precision_max_kl, LB__AUTO_LEAST_PARAMETERS, err);
+  lb_status st = lb__model_open_rows(out, path, o->precision, rows, err);
+  if (st == LB_OK) st = lb__model_settle(*out, err);
+  if (st == LB_OK) return LB_OK;
+  lb_model_free(*out);
+  *out = NULL;
+  return st;
 }
 
 lb_status lb_model_open(lb_model **out, const char *path, const lb_model_options *options,
                         lb_error *err) {
   lb_model_options o = options != NULL ? *options : lb_model_options_default();
-  if (o.precision == LB_PRECISION_AUTO)
-    return lb__model_open_auto(out, path, o.precision_max_kl, LB__AUTO_LEAST_PARAMETERS, err);
-  lb_status st = lb__model_open(out, path, o.precision, err);
-  if (st == LB_OK) st = lb__model_settle(*out, err);
-  if (st == LB_OK) return LB_OK;
-  lb_model_free(*out);
+  lb__vocabulary_map *rows = NULL;
+  lb_status st = LB_OK;
   *out = NULL;
+  if (o.vocabulary_of != NULL) st = lb__vocabulary_map_between(&rows, path, o.vocabulary_of, err);
+  if (st == LB_OK) st = lb__model_open_with(out, path, &o, rows, err);
+  lb__vocabulary_map_free(rows);
   return st;
 }

@@ -2,6 +2,7 @@
  * Owns: opening them, calibration, the uncertainty of the difference, answers. What two models
  * think of each other's predictions is compare.c's. Read next: lb_compare at the end, then
  * measure_model. */
+#include "auto_precision.h"
 #include "compare.h"
 
 #include "base/fail.h"
@@ -65,13 +66,20 @@ static lb_status phase(const work *w, const char *what, lb_compared_role role, l
 
 static lb_status open_model(work *w, lb_compared_role role, lb_error *err) {
   const char *path = w->o->models[role];
+  const char *student = w->o->models[LB_COMPARED_STUDENT];
+  lb__vocabulary_map *rows =
+      NULL; /* of a student with a trimmed vocabulary, whose ids all then use */
   if (path == NULL) return LB_OK;
   lb_status st = phase(w, "opening", role, err);
-  if (st == LB_OK) st = lb_model_open(&w->models[role], path, &w->o->how, err);
+  if (st == LB_OK && role != LB_COMPARED_STUDENT)
+    st = lb__vocabulary_map_between(&rows, path, student, err);
+  if (st == LB_OK) st = lb__model_open_with(&w->models[role], path, &w->o->how, rows, err);
   if (st == LB_OK) {
-    st = lb_tokenizer_open(&w->tokenizers[role], lb_model_get_info(w->models[role])->path, err);
+    const char *text = rows != NULL ? student : lb_model_get_info(w->models[role])->path;
+    st = lb_tokenizer_open(&w->tokenizers[role], text, err);
     if (st == LB_E_IO) st = LB_OK; /* ids need none */
   }
+  lb__vocabulary_map_free(rows);
   return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "%s", lb_compared_role_name(role));
 }
 

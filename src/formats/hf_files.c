@@ -6,7 +6,7 @@
 
 /* Names, or beginnings that end in '*'. Models in the wild still carry files that Transformers 5
  * no longer writes; all of them are read by somebody. */
-enum { N_TEXT_FILES = 13 }; /* the first ones: what makes text; the rest is law */
+enum { N_TEXT_FILES = 14 }; /* the first ones: what makes text; the rest is law */
 static const char *const copied[] = {"tokenizer.json",
                                      "tokenizer_config.json",
                                      "special_tokens_map.json",
@@ -20,6 +20,7 @@ static const char *const copied[] = {"tokenizer.json",
                                      "chat_template.jinja",
                                      "chat_template.json",
                                      "generation_config.json",
+                                     "vocab_map.json",
                                      "LICENSE*",
                                      "LICENCE*",
                                      "NOTICE*",

@@ -198,6 +198,7 @@ static lb_status plan_config(json_t **out, const lb__conversion *c, lb_error *er
   lb_dtype dtype = c->n > 0 ? c->weights[0].dtype : LB_DTYPE_F32;
   lb_status st = kept != NULL ? LB_OK : lb__conversion_make_config(j, c, err);
   if (st == LB_OK && c->layers != NULL) st = lb__conversion_cut_config(j, c, err);
+  if (st == LB_OK && c->trim != NULL) st = lb__trim_config(j, c->trim, err);
   return st != LB_OK ? st : lb__hf_dtype_write(j, dtype, err);
 }
 
@@ -228,10 +229,12 @@ static lb_status write_template(const lb__conversion *c, lb_error *err) {
 lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
   lb_status st = lb__hf_folder_remove_text_files(c->to, err);
   if (st == LB_OK && t == NULL)
-    return lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
-  if (st == LB_OK) st = lb__tokenizer_save_json(t, c->to, err);
-  if (st == LB_OK) st = write_generation(c, err);
-  return st == LB_OK ? write_template(c, err) : st;
+    st = lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
+  if (st == LB_OK && t != NULL)
+    st = lb__tokenizer_save_json(c->trim != NULL ? c->trim->tokenizer : t, c->to, err);
+  if (st == LB_OK && t != NULL) st = write_generation(c, err);
+  if (st == LB_OK && t != NULL) st = write_template(c, err);
+  return st == LB_OK && c->trim != NULL ? lb__trim_write_text(c, err) : st;
 }
 
 /* What can be refused is refused before anything is written. Then the weights, which are what takes

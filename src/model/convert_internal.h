@@ -4,6 +4,7 @@
 #define LB_MODEL_CONVERT_INTERNAL_H
 
 #include "model_internal.h"
+#include "text/vocabulary_cut.h"
 
 #include <limbeck/convert.h>
 #include <limbeck/shrink.h>
@@ -39,6 +40,13 @@ typedef struct lb__moved_weight {
   char name[LB__WEIGHT_NAME_SIZE];
 } lb__moved_weight;
 
+/* The vocabulary that is left (shrink_vocabulary.c). */
+typedef struct lb__trim {
+  lb__vocabulary_cut cut;           /* n = 0: all of it */
+  lb_tokenizer *source, *tokenizer; /* of the source; what is left of it */
+  int64_t *rows;                    /* [cut.n] as lb__kept wants them */
+} lb__trim;
+
 typedef struct lb__conversion {
   const lb_convert_options *options;
   const char *to;
@@ -47,6 +55,7 @@ typedef struct lb__conversion {
   lb__model_config config;
   int64_t *layers, n_chosen; /* layer i of the target is layers[i] of the source; NULL: layer i */
   const lb__cut *cut;        /* NULL: whole weights */
+  const lb__trim *trim;      /* NULL: the whole vocabulary */
   const lb_model *live;      /* weights come from this model's memory; NULL: from the source */
   lb__moved_weight *weights;
   lb__tensor_decl *decls; /* of weights, and of rope_freqs.weight after them */
@@ -83,6 +92,15 @@ typedef enum lb__draw {
   LB__DRAW_NEURONS
 } lb__draw;
 void lb__draw_scores(double *scores, int64_t n, uint64_t seed, lb__draw what, int64_t layer);
+
+/* Chooses what is kept of the vocabulary; then writes that into config.json, and into the text
+ * files that the converter has copied or made.
+ * @owns *t: lb__trim_deinit, also after a failure */
+lb_status lb__trim_choose(lb__trim *t, const lb__conversion *c, const lb_shrink_options *o,
+                          lb_error *err);
+void lb__trim_deinit(lb__trim *t);
+lb_status lb__trim_config(json_t *config, const lb__trim *t, lb_error *err);
+lb_status lb__trim_write_text(const lb__conversion *c, lb_error *err);
 
 /* Lists every weight of the source with its target name, dtype and form (convert_weights.c). */
 lb_status lb__conversion_plan(lb__conversion *c, lb_error *err);

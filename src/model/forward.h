@@ -8,10 +8,15 @@
 #include "tensor/tape.h"
 
 #include "taps.h"
+#include "vocabulary_map.h"
 
 /* lb_model_open for a precision that is known: everything but AUTO, which evaluate/ chooses.
  * @owns *out: lb_model_free   @error as lb_model_open */
 lb_status lb__model_open(lb_model **out, const char *path, lb_precision precision, lb_error *err);
+/* The same with a part of its vocabulary only (model_rows.c); rows NULL: all of it.
+ * @error also LB_E_ARG (the model has not so many rows)   @test tests/unit/test_vocabulary_map.c */
+lb_status lb__model_open_rows(lb_model **out, const char *path, lb_precision precision,
+                              const lb__vocabulary_map *rows, lb_error *err);
 /* Another precision for a model that is open in F32.
  * @error LB_E_UNSUPPORTED (a weight that it cannot be packed for; the model is of no more use),
  * LB_E_ARG (AUTO), LB_E_NOMEM */

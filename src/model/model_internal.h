@@ -40,6 +40,10 @@ const char *lb__parameter_name(char text[LB__WEIGHT_NAME_SIZE], const lb_model *
 /* Fills every slot from the checkpoint, checked against the config (model_weights.c). */
 lb_status lb__model_load_weights(lb_model *m, lb_error *err);
 
+/* Keeps some tokens of the vocabulary; before weights are packed (model_rows.c).
+ * @error LB_E_ARG (the model has not so many rows), LB_E_NOMEM */
+lb_status lb__model_take_vocabulary(lb_model *m, const lb__vocabulary_map *map, lb_error *err);
+
 /* ---- how a stored weight becomes the model's, shared with convert.c ---- */
 typedef struct lb__weight_place { /* where one weight lies and what must be done to it */
   const lb__stored_tensor *stored;

@@ -114,10 +114,16 @@ static lb_status open_parts(lb_model *m, const char *path, lb_error *err) {
 }
 
 lb_status lb__model_open(lb_model **out, const char *path, lb_precision precision, lb_error *err) {
+  return lb__model_open_rows(out, path, precision, NULL, err);
+}
+
+lb_status lb__model_open_rows(lb_model **out, const char *path, lb_precision precision,
+                              const lb__vocabulary_map *rows, lb_error *err) {
   *out = NULL;
   lb_model *m = lb__new(sizeof *m);
   if (m == NULL) return lb__fail_nomem(err, "a model");
   lb_status st = open_parts(m, path, err);
+  if (st == LB_OK && rows != NULL) st = lb__model_take_vocabulary(m, rows, err);
   if (st == LB_OK) st = lb__model_set_precision(m, precision, err);
   if (st != LB_OK) {
     lb_model_free(m);

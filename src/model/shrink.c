@@ -199,13 +199,20 @@ lb_status lb_shrink(const char *teacher, const char *to, const lb_shrink_options
                                       .on_progress_ctx = o->on_progress_ctx,
                                       .cancel = o->cancel};
   lb__cut cut = {0};
+  lb__trim trim = {0};
   lb__conversion c = {.options = &as_conversion, .to = to, .cut = &cut};
   lb_status st = check_target(to, o, err);
   if (st == LB_OK) st = lb__conversion_open(&c, teacher, err);
   if (st == LB_OK) st = choose(&c, o, err);
   if (st == LB_OK) st = lb__cut_choose(&cut, &c, o, err);
+  if (st == LB_OK) st = lb__trim_choose(&trim, &c, o, err);
+  if (st == LB_OK && trim.rows != NULL) {
+    cut.shared[LB__EXTENT_V] = (lb__kept){trim.rows, trim.cut.n};
+    c.trim = &trim;
+  }
   if (st == LB_OK) st = lb__conversion_write(&c, err);
   lb__cut_deinit(&cut);
+  lb__trim_deinit(&trim);
   lb__conversion_deinit(&c);
   return st;
 }

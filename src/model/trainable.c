@@ -204,7 +204,7 @@ lb_status lb__model_open_trainable(lb_model **out, const char *path,
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "%s: %s products have no backward; a model is trained in f32 or bf16", path,
                     lb_precision_name(precision));
-  lb_status st = lb__model_open(out, path, precision, err);
+  lb_status st = lb__model_open_rows(out, path, precision, options->rows, err);
   if (st == LB_OK && options->precision == LB_PRECISION_AUTO && options->real == LB_DTYPE_F32 &&
       (*out)->info.n_parameters >= LB__AUTO_LEAST_PARAMETERS &&
       lb__precision_is_faster(LB_PRECISION_BF16))

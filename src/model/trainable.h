@@ -16,6 +16,7 @@ typedef struct lb__parameter {
 typedef struct lb__trainable_options {
   lb_dtype real;          /* F32; F64 for verifying */
   lb_precision precision; /* compute: F32 or BF16 products; AUTO: BF16 where those are faster */
+  const lb__vocabulary_map *rows; /* as for lb__model_open_rows: of a model that is never saved */
 } lb__trainable_options;
 
 /* Opens a student: as lb_model_open, then every weight becomes a float parameter.

@@ -19,8 +19,15 @@ lb_status lb__tokenizer_from_gguf(lb_tokenizer **out, const lb__gguf *file, lb_e
 lb_status lb__tokenizer_set_gguf(lb__gguf_writer *w, const lb_tokenizer *t, size_t n_rows,
                                  lb_error *err);
 
+/* Whether a model's embedding has a row for every token; those of added tokens may be missing,
+ * which is told as a warning. @error LB_E_ARG, as above */
+lb_status lb__tokenizer_check_rows(const lb_tokenizer *t, size_t n_rows, lb_error *err);
+
 /* Writes tokenizer.json and tokenizer_config.json into an existing folder; Hugging Face's
  * tokenizers then gives the same ids. @error LB_E_IO, LB_E_NOMEM */
 lb_status lb__tokenizer_save_json(const lb_tokenizer *t, const char *folder, lb_error *err);
+/* tokenizer.json alone; and the same of byte pair encoding as vocab.json and merges.txt. */
+lb_status lb__tokenizer_save_description(const lb_tokenizer *t, const char *folder, lb_error *err);
+lb_status lb__tokenizer_save_pair(const lb_tokenizer *t, const char *folder, lb_error *err);
 
 #endif

@@ -197,7 +197,7 @@ static lb_status set_keys(lb__gguf_writer *w, gguf_export *e, const char *pre, l
  * for images (id 262144) and no embedding row for it. The model cannot read such tokens, so the
  * file does without them, as with llama.cpp's converter. A token of the vocabulary proper without a
  * row means that tokenizer and model do not belong together. */
-static lb_status check_rows(const lb_tokenizer *t, size_t n_rows, lb_error *err) {
+lb_status lb__tokenizer_check_rows(const lb_tokenizer *t, size_t n_rows, lb_error *err) {
   if (n_rows >= (size_t)t->n_ids) return LB_OK;
   if (n_rows == 0 || n_rows < t->vocabulary.n_ids)
     return lb__fail(err, LB_E_ARG,
@@ -218,7 +218,7 @@ lb_status lb__tokenizer_set_gguf(lb__gguf_writer *w, const lb_tokenizer *t, size
   if (t->is_unigram)
     return lb__fail(err, LB_E_UNSUPPORTED,
                     "tokenizer: Unigram vocabularies are not written to GGUF");
-  lb_status st = check_rows(t, n_rows, err);
+  lb_status st = lb__tokenizer_check_rows(t, n_rows, err);
   if (st != LB_OK) return st;
   gguf_export e = {.t = t, .n = n_rows, .sentencepiece = t->bpe.byte_fallback};
   const lb__pre_tokenizer_row *row = NULL;
@@ -260,9 +260,10 @@ static void add_token(lb__buf *out, const lb_tokenizer *t, int32_t id) {
   add_json_string(out, text, size);
 }
 
-static void add_bpe_tables(lb__buf *out, const lb_tokenizer *t) {
-  lb__buf_add_text(out, "\"vocab\":{");
+/* {"token":id,...} */
+static void add_vocabulary(lb__buf *out, const lb_tokenizer *t) {
   bool first = true;
+  lb__buf_add_char(out, '{');
   for (size_t id = 0; id < t->vocabulary.n_ids; id++) {
     if (!t->vocabulary.tokens[id].present) continue;
     if (!first) lb__buf_add_char(out, ',');
@@ -270,7 +271,13 @@ static void add_bpe_tables(lb__buf *out, const lb_tokenizer *t) {
     add_token(out, t, (int32_t)id);
     lb__buf_printf(out, ":%zu", id);
   }
-  lb__buf_add_text(out, "},\"merges\":[");
+  lb__buf_add_char(out, '}');
+}
+
+static void add_bpe_tables(lb__buf *out, const lb_tokenizer *t) {
+  lb__buf_add_text(out, "\"vocab\":");
+  add_vocabulary(out, t);
+  lb__buf_add_text(out, ",\"merges\":[");
   for (size_t i = 0; i < t->bpe.n_merges; i++) {
     lb__buf_add_text(out, i == 0 ? "[" : ",[");
     add_token(out, t, t->bpe.merges[i].left);
@@ -339,7 +346,7 @@ static void add_config(lb__buf *out, const lb_tokenizer *t) {
   lb__buf_add_text(out, "\n}\n");
 }
 
-lb_status lb__tokenizer_save_json(const lb_tokenizer *t, const char *folder, lb_error *err) {
+lb_status lb__tokenizer_save_description(const lb_tokenizer *t, const char *folder, lb_error *err) {
   lb__buf text;
   lb__buf_init(&text, LB__TOKENIZER_MAX_FILE);
   lb__buf_add_char(&text, '{');
@@ -352,11 +359,44 @@ lb_status lb__tokenizer_save_json(const lb_tokenizer *t, const char *folder, lb_
     add_bpe_tables(&text, t);
   lb__buf_add_text(&text, "}}\n");
   lb_status st = save(&text, folder, "tokenizer.json", err);
-  if (st == LB_OK) {
-    lb__buf_clear(&text);
-    add_config(&text, t);
-    st = save(&text, folder, "tokenizer_config.json", err);
+  lb__buf_deinit(&text);
+  return st;
+}
+
+lb_status lb__tokenizer_save_json(const lb_tokenizer *t, const char *folder, lb_error *err) {
+  lb__buf text;
+  lb_status st = lb__tokenizer_save_description(t, folder, err);
+  if (st != LB_OK) return st;
+  lb__buf_init(&text, LB__TOKENIZER_MAX_FILE);
+  add_config(&text, t);
+  st = save(&text, folder, "tokenizer_config.json", err);
+  lb__buf_deinit(&text);
+  return st;
+}
+
+/* ---- vocab.json and merges.txt ---- */
+
+static void add_merge_lines(lb__buf *out, const lb_tokenizer *t) {
+  lb__buf_add_text(out, "#version: 0.2\n");
+  for (size_t i = 0; i < t->bpe.n_merges; i++) {
+    size_t left_size, right_size;
+    const char *left = lb__vocabulary_text(&t->vocabulary, t->bpe.merges[i].left, &left_size);
+    const char *right = lb__vocabulary_text(&t->vocabulary, t->bpe.merges[i].right, &right_size);
+    lb__buf_add(out, left, left_size);
+    lb__buf_add_char(out, ' ');
+    lb__buf_add(out, right, right_size);
+    lb__buf_add_char(out, '\n');
   }
+}
+
+lb_status lb__tokenizer_save_pair(const lb_tokenizer *t, const char *folder, lb_error *err) {
+  lb__buf text;
+  lb__buf_init(&text, LB__TOKENIZER_MAX_FILE);
+  add_vocabulary(&text, t);
+  lb_status st = save(&text, folder, "vocab.json", err);
+  lb__buf_clear(&text);
+  add_merge_lines(&text, t);
+  if (st == LB_OK) st = save(&text, folder, "merges.txt", err);
   lb__buf_deinit(&text);
   return st;
 }

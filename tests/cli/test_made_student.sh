@@ -105,6 +105,13 @@ same "$work/narrow" "$work/slim/student-init"
 run distill "$made" $narrow output_dir="$work/slim2" max_steps=1
 exits 0
 file_has "$work/slim2/student-init/config.json" '"hidden_size": 32'
+# fewer tokens: the teacher is cut alike
+run distill "$made" student.shrink.vocab_from="$work/calibration.jsonl" output_dir="$work/words" max_steps=1
+exits 0
+[ -f "$work/words/student-init/vocab_map.json" ] || fail "$what: no vocab_map.json"
+[ -f "$work/words/vocab_map.json" ] || fail "$what: the student has no vocab_map.json"
+run compare --teacher "$teacher" --student "$work/words" --baseline "$teacher" --data "$work/calibration.jsonl" --json
+exits 0
 run plan "$made" student.shrink.layers=1
 exits 0
 out_has "advice: 1 of 2 layers are kept"

@@ -7,7 +7,8 @@ For every tiny model: shrink it to its last layer, to two layers, and to all; Tr
 the result against those of `limbeck score`. All layers must be the teacher again. And the teacher in
 Transformers with the other layers taken out of its module list must be our shrunk folder. Then
 narrower: what Transformers computes on the result is again what we compute, also as a GGUF; and
-the influence of layers is that of Transformers' hidden states.
+the influence of layers is that of Transformers' hidden states. And with a trimmed vocabulary: the
+tokenizer gives our ids, and the logits are the teacher's of the tokens that are left.
 Run by ../test_peer_shrink.sh.
 """
 import json
@@ -18,7 +19,7 @@ import tempfile
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -142,6 +143,45 @@ def check_narrow(name, teacher, config):
             print(f"     {name:20s} no GGUF: {made.stderr.strip()[-90:]}", flush=True)
 
 
+TEXTS = ["the quick brown fox jumps over the lazy dog, 12 times.", " and  then\n\nit sleeps", "for (int i = 0; i < n; i++)"]
+OTHERS = ["Größe ١٢½Ⅷ 数据 \U0001f600", "ZZZ\tqqq", ""]
+
+
+def expect(name, what, ok):
+    global failures
+    failures += not ok
+    print(f"{'ok  ' if ok else 'FAIL'} {name:20s} {what}", flush=True)
+
+
+def check_vocabulary(name, teacher):
+    """Trimmed: Transformers' tokenizer gives our ids, those that the map says; its logits are the teacher's of these."""
+    with tempfile.TemporaryDirectory() as folder:
+        student, texts = os.path.join(folder, "student"), os.path.join(folder, "texts.jsonl")
+        with open(texts, "w") as out:
+            out.writelines(json.dumps({"text": text}) + "\n" for text in TEXTS)
+        run("shrink", teacher, student, "--json", "--vocab-from", texts)
+        ids = json.load(open(os.path.join(student, "vocab_map.json")))["ids"]
+        theirs, whole = (AutoTokenizer.from_pretrained(f) for f in (student, teacher))
+        ours = [row["ids"] for row in run("tokenize", student, "--json", lines=[{"text": t} for t in TEXTS + OTHERS])]
+        found = [theirs(text)["input_ids"] for text in TEXTS + OTHERS]
+        expect(name, f"{len(ids)} tokens: Transformers' ids are ours", found == ours)
+        expect(name, f"{len(ids)} tokens: the text has the teacher's",
+               [[ids[i] for i in row] for row in found[:len(TEXTS)]] == [whole(text)["input_ids"] for text in TEXTS])
+        expect(name, f"{len(ids)} tokens: other text decodes alike",
+               [theirs.decode(row) for row in found] == [whole.decode(whole(t)["input_ids"]) for t in TEXTS + OTHERS])
+        same = [(a, b) for a, b in ((getattr(theirs, k), getattr(whole, k)) for k in ("bos_token", "eos_token", "pad_token"))]
+        expect(name, f"{len(ids)} tokens: special tokens", all(a == b for a, b in same))
+        cut, uncut = load(student), load(teacher)
+        for config, was in ((cut.config, uncut.config), (cut.generation_config, uncut.generation_config)):
+            end, want = config.eos_token_id, was.eos_token_id
+            pairs = zip(*([x] if isinstance(x, int) else x or [] for x in (end, want)), strict=True)
+            expect(name, f"{len(ids)} tokens: end tokens", all(ids[a] == b for a, b in pairs))
+        with torch.no_grad():
+            new = [cut(torch.tensor([row])).logits[0].double().numpy() for row in found[:len(TEXTS)]]
+            old = [uncut(torch.tensor([[ids[i] for i in row]])).logits[0].double().numpy()[:, ids] for row in found[:len(TEXTS)]]
+        report(name, f"{len(ids)} tokens: the teacher's logits", new, old)
+
+
 for name in sorted(os.listdir(models)):
     teacher = os.path.join(models, name)
     config = json.load(open(os.path.join(teacher, "config.json")))
@@ -155,4 +195,5 @@ for name in sorted(os.listdir(models)):
             report(name, f"{what}: Transformers and limbeck", theirs, our_logits(student, vocab))
             report(name, f"{what}: as cut in Transformers", theirs, logits(without_others(load(teacher), layers)))
     check_narrow(name, teacher, config)
+    check_vocabulary(name, teacher)
 sys.exit(failures != 0)
