@@ -6,13 +6,14 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo "seed,perplexity_teacher,perplexity_distilled,perplexity_alone,right_teacher,right_distilled,right_alone,harder_teacher,harder_distilled,harder_alone,seconds_distilled,seconds_alone" >"$3"
+echo "seed,perplexity_teacher,perplexity_distilled,perplexity_alone,kl_distilled,kl_alone,right_teacher,right_distilled,right_alone,harder_teacher,harder_distilled,harder_alone,seconds" >"$3"
 for seed in 1 2 3; do
   DEMO_SEED=$seed "$here/../examples/demo/demo.sh" "$1" "$2" "$work/demo" >"$work/out"
   awk -v seed="$seed" '
-    /perplexity of held-out texts/ { perplexity = $(NF - 2) "," $(NF - 1) "," $NF }
-    / sums right/ { right = right $(NF - 8) "," $(NF - 5) "," $(NF - 2) "," }
-    /training, seconds/ { seconds = $(NF - 1) "," $NF }
-    END { print seed "," perplexity "," right seconds }' "$work/out" >>"$3"
+    /^perplexity / { perplexity = $(NF - 2) "," $(NF - 1) "," $NF }
+    /^KL.teacher/ { kl = $(NF - 1) "," $NF }
+    /sums right/ { right = right $(NF - 8) "," $(NF - 5) "," $(NF - 2) "," }
+    /seconds; everything/ { seconds = $1 }
+    END { print seed "," perplexity "," kl "," right seconds }' "$work/out" >>"$3"
 done
 cat "$3"

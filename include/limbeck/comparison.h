@@ -1,5 +1,5 @@
-/** limbeck/comparison.h - how good a student is, beside its teacher and beside a baseline: on the same
- *  held-out documents, with the uncertainty of the difference.
+/** limbeck/comparison.h - how good a student is, beside its teacher and beside a baseline: on the
+ * same held-out documents, with the uncertainty of the difference.
  *
  *      const char *data[] = {"held-out.jsonl"};
  *      lb_compare_options options = lb_compare_options_default();
@@ -77,7 +77,7 @@ typedef struct lb_model_comparison {
  *  @error  LB_E_ARG (no student or nothing to compare it with, no data, vocabularies that differ:
  * the first token that does), LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED, LB_E_NUMERIC, LB_E_NOMEM,
  *          LB_E_CANCELLED
- *  @test   tests/unit/test_compare_verb.c, tests/cli/test_compare.sh                             */
+ *  @test   tests/cli/test_compare.sh                             */
 LB_API LB_NODISCARD lb_status lb_compare(lb_model_comparison **out,
                                          const lb_compare_options *options, lb_error *err);
 LB_API void lb_model_comparison_free(lb_model_comparison *comparison);

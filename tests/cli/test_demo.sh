@@ -49,9 +49,9 @@ is "$("$LIMBECK_DEMO_TEXTS" check "$work/q" "$work/answers")" "1 of 3" "check"
 DEMO_DOCUMENTS=60 DEMO_QUESTIONS=3 "$demo/demo.sh" "$LIMBECK" "$LIMBECK_DEMO_TEXTS" "$work/demo" >"$work/out" 2>"$work/err" ||
   fail "demo.sh: exit $?: $(tail -n 3 "$work/err")"
 out=$(cat "$work/out") what=demo.sh
-for word in "1/4" "2/4" "3/4" "4/4" "text alone" "KL to the teacher" " of 3 " "Try next:"; do out_has "$word"; done
-is "$(grep -cE 'perplexity of held-out texts +[0-9.]+ +[0-9.]+ +[0-9.]+$' "$work/out")" 1 "the row of perplexities"
-is "$(grep -cE '^ *(harder )?sums right( +[0-3] of 3){3}$' "$work/out")" 2 "the rows of sums"
+for word in "1/4" "2/4" "3/4" "4/4" "KL(teacher || it)" "prompt " " of 3 " "Try next:"; do out_has "$word"; done
+is "$(grep -cE '^perplexity( +[0-9.e+]+){3}$' "$work/out")" 1 "the row of perplexities"
+is "$(grep -cE '^(harder )?sums right( +[0-3] of 3){3}$' "$work/out")" 2 "the rows of sums"
 cmp -s "$work/demo/distilled/model.safetensors" "$work/demo/text-alone/model.safetensors" && fail "both students are the same"
 # a second run replaces its own folder, and nobody else's
 mkdir "$work/mine"
