@@ -116,6 +116,16 @@ do_test() {
   run_tests release "${1:-}"
 }
 
+#: demo [FOLDER] - a teacher makes a small model better than text alone: about a minute, offline
+do_demo() {
+  need_base
+  configure release >/dev/null
+  cmake --build --preset release --target product demo_texts
+  folder=${1:-limbeck-demo}
+  case $folder in /*) ;; *) folder=$start/$folder ;; esac
+  exec examples/demo/demo.sh build/limbeck build/examples/demo_texts "$folder"
+}
+
 #: bench - build and run the benchmarks
 do_bench() {
   need_base

@@ -7,10 +7,11 @@ JOBS/make_models.py writes them. Rounds alternate between the two sides; the rat
 J1: the reference job, eight sentences, five epochs: the whole program, start to end, and training alone.
 J2: one step of knowledge distillation, 4 x 512 real tokens: tokens per second. Our teacher computes in int8,
 once in bf16; random weights have no outliers, so int8's accuracy is not to be judged here.
+terms: J2 with the hidden-state term, and with the attention term; the peer is kd_step_terms.py beside this file.
 J6: plain fine-tuning of a model in float32, rows of 512 tokens, beside llama.cpp's finetune example, where
 LIMBECK_FINETUNE names that program, LIMBECK_FINETUNE_MODEL a .gguf of floats and LIMBECK_FINETUNE_TEXT a text
 of a few thousand tokens.
-LIMBECK_BENCH_ROUNDS: how many rounds (1). LIMBECK_BENCH_JOBS: some of "J1 J2 J6" (all)."""
+LIMBECK_BENCH_ROUNDS: how many rounds (1). LIMBECK_BENCH_JOBS: some of "J1 J2 terms J6" (all)."""
 import csv
 import json
 import os
@@ -26,8 +27,9 @@ import tempfile
 import time
 
 THREADS, ROUNDS = 2, int(os.environ.get("LIMBECK_BENCH_ROUNDS", "1"))
-JOBS = os.environ.get("LIMBECK_BENCH_JOBS", "J1 J2 J6").split()
+JOBS = os.environ.get("LIMBECK_BENCH_JOBS", "J1 J2 terms J6").split()
 J2_STEPS = 4  # the first warms up
+TORCH_WAYS = (("f32",), ("bf16",), ("f32", "compile"), ("bf16", "compile"))
 FINETUNE, FINETUNE_MODEL, FINETUNE_TEXT = (os.environ.get("LIMBECK_FINETUNE" + end) for end in ("", "_MODEL", "_TEXT"))
 
 
@@ -81,11 +83,12 @@ class Limbeck:
         rows, seconds, gigabytes = self.distill([{"text": s} for s in sentences], keys)
         return {"whole, s": seconds, "training, s": sum_of_steps(rows), "peak, GB": gigabytes}
 
-    def j2(self, teacher_precision):
+    def j2(self, teacher_precision, term="logits"):
         rng = random.Random(0)
         documents = [{"input_ids": [rng.randrange(50257) for _ in range(512)]} for _ in range(4)]
         keys = dict(max_length=512, max_steps=J2_STEPS, per_device_train_batch_size=4, gradient_accumulation_steps=1,
-                    learning_rate=5e-5, warmup_steps=0, logging_steps=1, save_steps=0, teacher_precision=teacher_precision)
+                    learning_rate=5e-5, warmup_steps=0, logging_steps=1, save_steps=0, teacher_precision=teacher_precision,
+                    distillation_type=term)
         rows, _, gigabytes = self.distill(documents, keys)
         speeds = [row["tokens_per_second"] for row in rows if "tokens_per_second" in row]
         return {"tok/s": max(speeds[1:]), "peak, GB": gigabytes}
@@ -120,6 +123,11 @@ class Peer:
         out, _, gigabytes = measured([sys.executable, os.path.join(self.jobs, "kd_step.py"), self.models, *how])
         return {"tok/s": number(r"([\d.]+) tok/s", out), "peak, GB": gigabytes}
 
+    def terms(self, term, how):
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kd_step_terms.py")
+        out, _, gigabytes = measured([sys.executable, program, self.models, how[0], term, *how[1:]])
+        return {"tok/s": number(r"([\d.]+) tok/s", out), "peak, GB": gigabytes}
+
 
 def llama_finetune(scratch):
     """Rows of 512, one a step; its own clock has whole seconds."""
@@ -145,9 +153,13 @@ def race(limbeck, peer):
     if "J1" in JOBS:
         contests.append(("J1", "Trainer, f32", limbeck.j1, peer.j1))
     if "J2" in JOBS:
-        for how in (("f32",), ("bf16",), ("f32", "compile"), ("bf16", "compile")):
+        for how in TORCH_WAYS:
             contests.append(("J2", "torch " + " ".join(how), lambda: limbeck.j2("int8"), lambda how=how: peer.j2(*how)))
         contests.append(("J2 bf16", "torch bf16 compile", lambda: limbeck.j2("bf16"), lambda: peer.j2("bf16", "compile")))
+    for term in ("hidden", "attention") if "terms" in JOBS else ():
+        for how in TORCH_WAYS:
+            contests.append((f"J2 {term}", "torch " + " ".join(how), lambda term=term: limbeck.j2("int8", term),
+                             lambda term=term, how=how: peer.terms(term, how)))
     if "J6" in JOBS and FINETUNE and FINETUNE_MODEL and FINETUNE_TEXT:
         contests.append(("J6", "llama.cpp finetune", limbeck.j6, lambda: llama_finetune(limbeck.scratch)))
     elif "J6" in JOBS:

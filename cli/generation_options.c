@@ -56,19 +56,23 @@ lb_generate_options generation_options_make(const cli *c, const generation_args 
   return o;
 }
 
+lb_status generation_model_options(lb_model_options *options, const cli *c,
+                                   const precision_args *args, lb_error *err) {
+  *options = lb_model_options_default();
+  options->precision = (lb_precision)args->precision;
+  if (!cli_is_given(c, "precision-max-kl")) return LB_OK;
+  options->precision_max_kl = args->max_kl;
+  if (options->precision == LB_PRECISION_AUTO) return LB_OK;
+  *err = (lb_error){LB_E_ARG, "precision-max-kl: only --precision auto has a bound"};
+  return LB_E_ARG;
+}
+
 lb_status generation_open_model(lb_model **out, const cli *c, const char *path,
                                 const precision_args *args, lb_error *err) {
-  lb_model_options options = lb_model_options_default();
-  options.precision = (lb_precision)args->precision;
+  lb_model_options options;
   *out = NULL;
-  if (cli_is_given(c, "precision-max-kl")) {
-    options.precision_max_kl = args->max_kl;
-    if (options.precision != LB_PRECISION_AUTO) {
-      *err = (lb_error){LB_E_ARG, "precision-max-kl: only --precision auto has a bound"};
-      return LB_E_ARG;
-    }
-  }
-  return lb_model_open(out, path, &options, err);
+  lb_status st = generation_model_options(&options, c, args, err);
+  return st == LB_OK ? lb_model_open(out, path, &options, err) : st;
 }
 
 static double rate(int64_t tokens, int64_t ns) {

@@ -46,8 +46,11 @@ typedef struct generation_args {
  * nothing. `like_the_model`: also sample when the model's makers do. Lists are borrowed. */
 lb_generate_options generation_options_make(const cli *c, const generation_args *args,
                                             const lb_model *model, bool like_the_model);
-/* lb_model_open as --precision and --precision-max-kl say.
- * @error also LB_E_ARG: a bound for a precision that is not chosen by it */
+/* What --precision and --precision-max-kl say.
+ * @error LB_E_ARG: a bound for a precision that is not chosen by it */
+lb_status generation_model_options(lb_model_options *options, const cli *c,
+                                   const precision_args *args, lb_error *err);
+/* lb_model_open with them. @error also LB_E_ARG, as before */
 lb_status generation_open_model(lb_model **out, const cli *c, const char *path,
                                 const precision_args *args, lb_error *err);
 

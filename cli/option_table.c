@@ -39,7 +39,7 @@ bool option_is_called(const option *o, const char *name, size_t size) {
 void option_print_environment(text *out, const option *o) {
   text_put(out, "LIMBECK_");
   for (const char *c = o->name; *c != '\0'; c++) {
-    char upper = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    char upper = *c == '-' || *c == '.' ? '_' : (char)toupper((unsigned char)*c);
     text_add(out, &upper, 1);
   }
 }

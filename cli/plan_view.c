@@ -47,10 +47,6 @@ static void print_models(const lb_plan *p, const cli *c, FILE *file) {
   add_count(&t, "  student parameters", p->student_parameters);
   if (p->trained_parameters != p->student_parameters)
     add_count(&t, "  trained parameters", p->trained_parameters);
-  if (p->teacher_student_ratio > 0) {
-    table_add(&t, "  the teacher is");
-    table_add(&t, "%.1f x the student", p->teacher_student_ratio);
-  }
   if (p->teacher_precision != NULL) add_text(&t, "  teacher computes in", p->teacher_precision);
   add_text(&t, "  student computes in", p->student_precision);
   print_part(&t, "models", c, file);
@@ -88,6 +84,30 @@ static void print_run(const lb_plan *p, const cli *c, FILE *file) {
   text_free(&value);
 }
 
+static void print_sizing(const lb_plan *p, const cli *c, FILE *file) {
+  table t = {.align = "lr"};
+  text duration = {0};
+  double usual = p->usual_tokens_per_parameter;
+  double seconds = usual * (double)p->student_parameters / p->tokens_per_second;
+  if (p->teacher_student_ratio > 0) {
+    table_add(&t, "  the teacher is");
+    table_add(&t, "%.1f x the student", p->teacher_student_ratio);
+  }
+  add_count(&t, "  tokens of the run", p->run_tokens);
+  table_add(&t, "  tokens a student parameter");
+  table_add(&t, "%.3g", p->tokens_per_parameter);
+  if (usual > 0) {
+    table_add(&t, "  usual from random weights");
+    table_add(&t, "%.3g", usual);
+  }
+  if (usual > 0 && isfinite(seconds)) {
+    format_duration(&duration, seconds);
+    add_text(&t, "  so many would take", text_get(&duration));
+  }
+  print_part(&t, "sizing", c, file);
+  text_free(&duration);
+}
+
 static void print_space(const lb_plan *p, const cli *c, FILE *file) {
   table memory = {.align = "lr"}, disk = {.align = "lr"};
   text name = {0};
@@ -109,6 +129,7 @@ void plan_print(const lb_plan *p, const cli *c, FILE *file) {
   print_models(p, c, file);
   print_data(p, c, file);
   print_run(p, c, file);
+  print_sizing(p, c, file);
   print_space(p, c, file);
   for (size_t i = p->fits ? 0 : HELPFUL_SETTINGS; i < p->n_advice; i++)
     fprintf(file, "advice: %s\n", p->advice[i]);
@@ -152,6 +173,9 @@ void plan_write(const lb_plan *p, writer *w) {
   writer_int(w, "student_parameters", p->student_parameters);
   writer_int(w, "trained_parameters", p->trained_parameters);
   writer_real(w, "teacher_student_ratio", p->teacher_student_ratio);
+  writer_int(w, "run_tokens", p->run_tokens);
+  writer_real(w, "tokens_per_parameter", p->tokens_per_parameter);
+  writer_real(w, "usual_tokens_per_parameter", p->usual_tokens_per_parameter);
   writer_string(w, "teacher_precision", p->teacher_precision);
   writer_string(w, "student_precision", p->student_precision);
   writer_string(w, "data_format", p->data_format);

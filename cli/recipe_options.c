@@ -22,13 +22,23 @@ static const char *last_word(const char *path) {
   return dot == NULL ? path : dot + 1;
 }
 
+/* "student.config.head_dim": below a path that is itself a key, names are written whole. */
+static bool is_bound(const char *path) {
+  const lb_recipe_key *key;
+  for (size_t i = 0; (key = lb_recipe_key_at(i)) != NULL; i++) {
+    size_t size = strlen(key->path);
+    if (strncmp(path, key->path, size) == 0 && path[size] == '.') return true;
+  }
+  return false;
+}
+
 /* "lr", and with its section "train.lr" */
 static void add_names(name_list *list, const char *path, const char *name, size_t size,
                       extra_key kind) {
   text whole = {0};
-  add_name(list, name, size, kind);
+  if (!is_bound(path)) add_name(list, name, size, kind);
   if (last_word(path) == path) return;
-  kind.is_whole = true;
+  kind.is_whole = !is_bound(path);
   text_putf(&whole, "%.*s%.*s", (int)(last_word(path) - path), path, (int)size, name);
   add_name(list, text_get(&whole), whole.size, kind);
   text_free(&whole);
@@ -57,7 +67,8 @@ extra_key recipe_extra_key(size_t i) {
 }
 
 static option option_row(const lb_recipe_key *key) {
-  char *name = cli_copy(last_word(key->path), strlen(last_word(key->path)));
+  const char *shortest = is_bound(key->path) ? key->path : last_word(key->path);
+  char *name = cli_copy(shortest, strlen(shortest));
   for (char *c = name; *c != '\0'; c++)
     if (*c == '_') *c = '-';
   bool is_flag = strcmp(key->type, "true or false") == 0,
@@ -114,6 +125,9 @@ static const struct {
   const char *name, *meaning;
 } sections[] = {
     {"", "The models, and where the result goes"},
+    {"student", "A student that is made for the run"},
+    {"student.config", "A student of random weights, with the names of Transformers"},
+    {"student.shrink", "A student that begins as a part of its teacher"},
     {"data", "What is learned from"},
     {"distill", "How student and teacher are compared"},
     {"train", "The training itself, with the names and meanings of Transformers"},

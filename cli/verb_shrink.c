@@ -416,13 +416,13 @@ const verb verb_shrink = {
                      .help = "a Hugging Face folder, a .gguf file, or a hub name"},
                     {.name = "OUT", .help = "the folder to make"}},
     .options = shrink_options,
-    .examples = {{"limbeck shrink ./gpt2 ./student --layers 6", "half the layers, evenly spread"},
-                 {"limbeck shrink model.gguf ./student --layers 0-3,8,11 --type bf16",
-                  "these, from a GGUF"},
-                 {"limbeck shrink ./SmolLM2-135M ./student --layers 20 --hidden 384 --kv-heads 2 "
-                  "--ffn 1024 --layer-selection influence --calibration texts.jsonl",
-                  "fewer layers, and narrower, by what matters on these texts"},
-                 {"limbeck shrink ./gemma-3-270m ./student --vocab-from texts/ --vocab-size 16000",
-                  "all layers, with the tokens that these texts use most"}},
+    .examples =
+        {{"limbeck shrink ./gpt2 ./student --layers 6", "half the layers, evenly spread"},
+         {"limbeck shrink model.gguf ./student --layers 0-3,8,11 --type bf16",
+          "these, from a GGUF"},
+         {"limbeck shrink ./big ./student --hidden 384 --ffn 1024 --calibration texts.jsonl",
+          "all layers, narrower: what is most active on these texts stays"},
+         {"limbeck shrink ./gemma-3-270m ./student --vocab-from texts/ --vocab-size 16000",
+          "all layers, with the tokens that these texts use most"}},
     .args_size = sizeof(shrink_args),
     .run = run_shrink};

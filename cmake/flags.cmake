@@ -44,6 +44,9 @@ endif()
 function(limbeck_isa_flags)
   foreach(source ${ARGN})
     set(flags "")
+    if(source MATCHES "/src/base/random.c$") # the same numbers on every machine
+      list(APPEND flags -ffp-contract=off)
+    endif()
     if(source MATCHES "/src/kernels/")
       list(APPEND flags -ffp-contract=off) # sums and products are fused where the code says so only
       if(HAVE_ftrivial_auto_var_init_zero) # tiles of sums in registers would be written to memory

@@ -111,6 +111,9 @@ typedef struct lb_plan {
   int64_t steps_per_epoch, total_steps, tokens_per_step;
   double tokens_per_second, seconds; /* from the probe; NaN when it was not run */
   double teacher_student_ratio;      /* 0 without a teacher */
+  int64_t run_tokens;                /* that the student sees, repetitions counted */
+  double tokens_per_parameter;       /* of the student */
+  double usual_tokens_per_parameter; /* of a student of random weights; 0: nobody can say */
   char data_format[32], train_on[32];
   /* "bf16", "int8"; "auto" while nothing was measured (without a probe); NULL: no teacher */
   const char *student_precision, *teacher_precision;

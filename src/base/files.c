@@ -68,11 +68,14 @@ char *lb__path_join(const char *folder, const char *name) {
   return lb__format("%s%s%s", folder, needs_slash ? "/" : "", name);
 }
 
-char *lb__temporary_path(const char *name) {
+static const char *temporary_root(void) {
   const char *folder = getenv("TMPDIR");
-  if (folder == NULL || folder[0] == '\0')
-    folder = "/var/tmp"; /* a disk, where /tmp may be memory */
-  return lb__format("%s/%s-%ld.tmp", folder, name, (long)getpid());
+  return folder != NULL && folder[0] != '\0' ? folder
+                                             : "/var/tmp"; /* a disk, where /tmp may be memory */
+}
+
+char *lb__temporary_path(const char *name) {
+  return lb__format("%s/%s-%ld.tmp", temporary_root(), name, (long)getpid());
 }
 
 const char *lb__path_base(const char *path) {
@@ -171,6 +174,23 @@ lb_status lb__folder_make(const char *path, lb_error *err) {
   if (st == LB_OK) st = make_one_folder(path, err);
   lb__free(prefix);
   return st;
+}
+
+/* mkdir, unlike a look beforehand, tells whether the folder is ours. */
+lb_status lb__temporary_folder(char **out, const char *name, lb_error *err) {
+  enum { TRIES = 1000 };
+  *out = NULL;
+  for (int i = 0;; i++) {
+    char *path = lb__format("%s/%s-%ld-%d.tmp", temporary_root(), name, (long)getpid(), i);
+    if (path == NULL) return lb__fail_nomem(err, "a path");
+    if (current_io->mkdir(path, 0700) == 0) {
+      *out = path;
+      return LB_OK;
+    }
+    lb_status st = errno == EEXIST && i < TRIES ? LB_OK : lb__fail_path(err, path);
+    lb__free(path);
+    if (st != LB_OK) return st;
+  }
 }
 
 lb_status lb__file_remove(const char *path, lb_error *err) {

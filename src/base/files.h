@@ -33,6 +33,9 @@ const lb__io *lb__io_default(void);
 char *lb__path_join(const char *folder, const char *name); /* a new string */
 /* "$TMPDIR/name-PID.tmp", for a file that goes as soon as it is open; a new string */
 char *lb__temporary_path(const char *name);
+/* A new, empty folder below $TMPDIR that only this user can enter: "name-PID-0.tmp", or the next
+ * number. @owns *out: lb__free, after lb__folder_remove */
+lb_status lb__temporary_folder(char **out, const char *name, lb_error *err);
 /* Where this user keeps `name` of what can be measured or fetched again: below $LIMBECK_CACHE,
  * $XDG_CACHE_HOME/limbeck or $HOME/.cache/limbeck; a new string. NULL: nowhere, or no memory. */
 char *lb__cache_path(const char *name);

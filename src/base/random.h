@@ -11,6 +11,7 @@ typedef enum lb__purpose { /* what a stream is for; numbers are part of checkpoi
                            LB__PURPOSE_SHUFFLE = 3,
                            LB__PURPOSE_DROPOUT = 4,
                            LB__PURPOSE_TEST = 5,
+                           LB__PURPOSE_WEIGHTS = 6,
                            LB__PURPOSE_SHRINK = 7
 } lb__purpose;
 
@@ -24,6 +25,7 @@ void lb__philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t k
 uint64_t lb__random_mixed(lb__random_key key);
 void lb__random_u32x4(uint32_t out[4], lb__random_key key, uint64_t step, uint64_t index);
 double lb__random_uniform(lb__random_key key, uint64_t step, uint64_t index); /* [0, 1), 53 bits */
-double lb__random_normal(lb__random_key key, uint64_t step, uint64_t index);  /* mean 0, sd 1 */
+/* Mean 0, sd 1; the same bits on every machine, whatever its C library. */
+double lb__random_normal(lb__random_key key, uint64_t step, uint64_t index);
 
 #endif

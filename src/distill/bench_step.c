@@ -259,9 +259,7 @@ static lb_status open_and_train(measurement *m, lb_recipe *recipe,
   lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = token_file};
   lb_status st = lb__setup_open(&m->setup, recipe, options, &how, err);
   if (st == LB_OK) st = check_memory(&m->setup, err);
-  if (st == LB_OK)
-    st = lb__method_new(&m->method, recipe, m->setup.student, m->setup.teacher, m->setup.vocab,
-                        LB_DTYPE_F32, err);
+  if (st == LB_OK) st = lb__method_of(&m->method, &m->setup, err);
   return st == LB_OK ? train(m, err) : st;
 }
 

@@ -23,6 +23,7 @@ struct lb__method {
   lb__taps student_taps, teacher_taps;
   lb__projectors projectors;
   const lb__figures *figures; /* NULL: nothing is evaluated */
+  bool recomputes;
   lb__parameter *parameters;
   size_t n_parameters;
   lb__stream stream;
@@ -169,6 +170,7 @@ lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *st
   m->student = student;
   m->teacher = teacher;
   m->vocab = vocab;
+  m->recomputes = recipe->train.gradient_checkpointing == LB__CHECKPOINTING_ON;
   lb__model_stream_init(&m->stream, student);
   set_head_terms(m);
   lb_status st = resolve_layers(m, err);
@@ -182,6 +184,13 @@ lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *st
   }
   *out = m;
   return LB_OK;
+}
+
+lb_status lb__method_of(lb__method **out, const lb__setup *s, lb_error *err) {
+  lb_status st =
+      lb__method_new(out, s->recipe, s->student, s->teacher, s->vocab, LB_DTYPE_F32, err);
+  if (st == LB_OK) (*out)->recomputes = s->recomputes;
+  return st;
 }
 
 void lb__method_free(lb__method *m) {
@@ -378,7 +387,7 @@ static lb_status run_micro(lb__method *m, const lb__micro_batch *batch,
                               .dropout_step = (uint64_t)step->step *
                                                   (uint64_t)r->train.gradient_accumulation_steps +
                                               (uint64_t)step->micro,
-                              .gradient_checkpointing = learn && r->train.gradient_checkpointing};
+                              .gradient_checkpointing = learn && m->recomputes};
   if (batch->n_trained == 0) return LB_OK;
   lb__stream_reset(&m->stream);
   if (learn) lb__tape_begin(&m->tape, &m->stream);

@@ -1,7 +1,8 @@
 /* plan.c - lb_plan_make: what a run will need and how long it will take; lb_example: how a document
- * is seen. Owns: counting steps, the probe, the advice. Read next: plan_memory.c. */
+ * is seen. Owns: counting steps, the probe, the advice. Read next: plan_memory.c, plan_sizing.c. */
 #include "method.h"
 #include "plan_memory.h"
+#include "plan_sizing.h"
 
 #include "base/clock.h"
 #include "base/fail.h"
@@ -65,8 +66,7 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
   lb__method *method;
   lb__optimizer_batch batch;
   int64_t tokens = 0, ns = 0;
-  lb_status st =
-      lb__method_new(&method, s->recipe, s->student, s->teacher, s->vocab, LB_DTYPE_F32, err);
+  lb_status st = lb__method_of(&method, s, err);
   if (st != LB_OK) return st;
   lb__objective objective = lb__method_objective(method);
   lb__setup_phase(s, "measuring speed", 0, 0);
@@ -94,18 +94,6 @@ static lb_status probe_speed(lb_plan *p, lb__setup *s, lb_error *err) {
 
 static void give_advice(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
-  double ratio = p->teacher_student_ratio;
-  if (s->teacher != NULL && ratio < 1.0)
-    lb__plan_advise(p, "the student is larger than the teacher; are the two swapped?");
-  else if (s->teacher != NULL && ratio < 2.0)
-    lb__plan_advise(p, "the student is %.0f %% of the teacher: a quarter to a tenth is usual",
-                    100.0 / ratio);
-  else if (ratio > 20.0)
-    lb__plan_advise(
-        p,
-        "the teacher is %.0f times the student: beyond 10 to 20 a student in between often "
-        "helps",
-        ratio);
   if (r->train.warmup_steps >= 1.0 && r->train.warmup_steps >= (double)p->total_steps)
     lb__plan_advise(
         p,
@@ -135,6 +123,7 @@ void lb__plan_fill(lb_plan *plan, const lb__setup *s) {
   count_documents(plan, s);
   count_steps(plan, s);
   lb__plan_estimate(plan, s);
+  lb__plan_size(plan, s);
   give_advice(plan, s);
 }
 

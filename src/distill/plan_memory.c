@@ -94,7 +94,7 @@ static int64_t trained_elements(const lb__setup *s) {
   return to == student->hidden_size ? n : n + pairs * (to * student->hidden_size + to);
 }
 
-static void estimate_memory(lb_plan *p, const lb__setup *s) {
+static void estimate_memory(lb_plan *p, const lb__setup *s, bool recomputes) {
   const lb_recipe *r = s->recipe;
   const lb_model_info *student = lb_model_get_info(s->student);
   const lb_model_info *teacher =
@@ -104,8 +104,7 @@ static void estimate_memory(lb_plan *p, const lb__setup *s) {
   add_line(p, "student: weights", parameters);
   add_line(p, "student: gradients", parameters);
   add_line(p, "student: optimizer (AdamW)", 2 * parameters);
-  add_line(p, "student: activations",
-           activation_bytes(student, n, r, r->train.gradient_checkpointing));
+  add_line(p, "student: activations", activation_bytes(student, n, r, recomputes));
   if (teacher != NULL) {
     add_line(p, "teacher: weights", lb__model_held_bytes(lb__teacher_model(s->teacher)));
     add_line(p, "teacher: activations", pass_bytes(teacher, n));
@@ -149,7 +148,7 @@ static void help_memory(lb_plan *p, const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   const lb_model_info *student = lb_model_get_info(s->student);
   int64_t n = lb__loader_most_tokens(s->loader), rows = r->train.per_device_train_batch_size;
-  bool checkpointing = r->train.gradient_checkpointing;
+  bool checkpointing = s->recomputes;
   uint64_t now = activation_bytes(student, n, r, checkpointing);
   if (!checkpointing)
     lb__plan_advise(
@@ -176,9 +175,29 @@ static void help_disk(lb_plan *p, const lb__setup *s) {
   lb__plan_advise(p, "another output_dir than '%s', on a larger disk", r->output_dir);
 }
 
+bool lb__plan_recomputes(const lb__setup *s, uint64_t available) {
+  if (s->recipe->train.gradient_checkpointing != LB__CHECKPOINTING_AUTO)
+    return s->recipe->train.gradient_checkpointing == LB__CHECKPOINTING_ON;
+  lb_plan p = {.trained_parameters = trained_elements(s)};
+  estimate_memory(&p, s, false);
+  return p.memory_total > available;
+}
+
+/* Nobody asked for it, so it is said. */
+static void tell_recomputing(lb_plan *p, const lb__setup *s) {
+  if (!s->recomputes || s->recipe->train.gradient_checkpointing != LB__CHECKPOINTING_AUTO) return;
+  lb_plan kept = {.trained_parameters = p->trained_parameters};
+  estimate_memory(&kept, s, false);
+  lb__plan_advise(
+      p,
+      "activations are computed again in backward (gradient_checkpointing: auto): keeping "
+      "them needs %.2f GB more; steps take about a third longer",
+      gigabytes(kept.memory_total - p->memory_total));
+}
+
 void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
   p->trained_parameters = trained_elements(s);
-  estimate_memory(p, s);
+  estimate_memory(p, s, s->recomputes);
   estimate_disk(p, s);
   p->memory_available = lb__system_memory_available();
   bool memory = p->memory_total <= p->memory_available;
@@ -186,6 +205,7 @@ void lb__plan_estimate(lb_plan *p, const lb__setup *s) {
   p->fits = memory && disk;
   if (!memory) help_memory(p, s);
   if (memory && !disk) help_disk(p, s);
+  if (p->fits) tell_recomputing(p, s);
 }
 
 lb_status lb__plan_refuse(const lb_plan *p, lb_error *err) {

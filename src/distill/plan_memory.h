@@ -9,6 +9,9 @@
  * advice are the settings that would help most, with what each saves. plan->total_steps is known.
  */
 void lb__plan_estimate(lb_plan *plan, const lb__setup *s);
+/* What gradient_checkpointing comes to with so many bytes free: auto is true where the run would
+ * not fit otherwise. s->recomputes is not read. */
+bool lb__plan_recomputes(const lb__setup *s, uint64_t available);
 /* A remark, if there is room for one more. */
 void lb__plan_advise(lb_plan *plan, const char *format, ...) LB_PRINTF(2, 3);
 /* LB_E_LIMIT naming what is missing and what would help; LB_OK when it fits. */

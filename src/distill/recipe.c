@@ -8,6 +8,8 @@
 #include "base/files.h"
 #include "base/utf8.h"
 
+#include <stdio.h>
+
 enum { ADVICE_SIZE = 256, TEXT_SIZE_MAX = 4 << 20, OVERRIDE_SIZE_MAX = 1 << 16 };
 enum { GIVEN_NOWHERE = 0, GIVEN_AS_OVERRIDE = -1 }; /* else the line in the file */
 
@@ -63,6 +65,16 @@ static bool is_wrong_ratio(const lb__yaml_node *node) {
   return node->kind == LB__YAML_SCALAR && *digit >= '1' && *digit <= '9';
 }
 
+/* `student=gpt2` takes the place of the recipe's `student: {config: ...}`. */
+static void forget_below(reader *rd, int k) {
+  const lb__recipe_row *row, *above = lb__recipe_row_at((size_t)k);
+  for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++) {
+    if (!lb__recipe_is_below(row, above->key.path)) continue;
+    lb__recipe_unset(rd->recipe, row);
+    rd->given[i] = GIVEN_NOWHERE;
+  }
+}
+
 static lb_status read_key(reader *rd, int k, const lb__yaml_node *node) {
   const lb__recipe_row *row = lb__recipe_row_at((size_t)k);
   lb_status st = check_new(rd, k, node->line);
@@ -74,24 +86,37 @@ static lb_status read_key(reader *rd, int k, const lb__yaml_node *node) {
   else
     st = lb__recipe_set(rd->recipe, row, node, rd->err);
   if (st != LB_OK) return place(rd, st, node->line, rd->override);
+  if (rd->override != NULL) forget_below(rd, k);
   rd->given[k] = rd->override != NULL ? GIVEN_AS_OVERRIDE : node->line;
   rd->override_of[k] = rd->override;
   return LB_OK;
 }
 
-/* The keys of one section. */
-static lb_status read_section(reader *rd, const lb__yaml_node *section) {
+/* A section, or a key that is given as one: `student: {config: ...}`, not `student: gpt2`. */
+static bool is_section(const char *path, const lb__yaml_node *node) {
+  return lb__recipe_is_section(path) && (node->kind == LB__YAML_MAP || !lb__recipe_is_key(path));
+}
+
+static lb_status fail_section(const reader *rd, const char *path, const lb__yaml_node *node) {
+  lb_status st = lb__fail(rd->err, LB_E_FORMAT,
+                          "%s is a section: want keys below it, found %s; limbeck help recipe "
+                          "lists them",
+                          path, node->kind == LB__YAML_LIST ? "a list" : "a value");
+  return place(rd, st, node->line, NULL);
+}
+
+/* The keys of one section, and those of the sections in it. */
+static lb_status read_section(reader *rd, const char *path, const lb__yaml_node *section) {
   if (lb__recipe_is_null(section)) return LB_OK; /* "test:" with everything commented out */
-  if (section->kind != LB__YAML_MAP) {
-    lb_status st = lb__fail(rd->err, LB_E_FORMAT,
-                            "%s is a section: want keys below it, found %s; limbeck help recipe "
-                            "lists them",
-                            section->key, section->kind == LB__YAML_LIST ? "a list" : "a value");
-    return place(rd, st, section->line, NULL);
-  }
+  if (section->kind != LB__YAML_MAP) return fail_section(rd, path, section);
   for (const lb__yaml_node *node = section->first; node != NULL; node = node->next) {
-    int k = lb__recipe_find(section->key, node->key);
-    lb_status st = k != LB__NO_KEY ? read_key(rd, k, node) : fail_unknown(rd, section->key, node);
+    int k = lb__recipe_find(path, node->key);
+    char *inner = lb__format("%s.%s", path, node->key);
+    lb_status st = inner == NULL             ? lb__fail_nomem(rd->err, "recipe")
+                   : is_section(inner, node) ? read_section(rd, inner, node)
+                   : k != LB__NO_KEY         ? read_key(rd, k, node)
+                                             : fail_unknown(rd, path, node);
+    lb__free(inner);
     if (st != LB_OK) return st;
   }
   return LB_OK;
@@ -107,9 +132,9 @@ static lb_status read_root(reader *rd, const lb__yaml_node *root) {
                  root->line, NULL);
   for (const lb__yaml_node *node = root->first; node != NULL; node = node->next) {
     int k = lb__recipe_find(NULL, node->key);
-    lb_status st = lb__recipe_is_section(node->key) ? read_section(rd, node)
-                   : k != LB__NO_KEY                ? read_key(rd, k, node)
-                                                    : fail_unknown(rd, NULL, node);
+    lb_status st = is_section(node->key, node) ? read_section(rd, node->key, node)
+                   : k != LB__NO_KEY           ? read_key(rd, k, node)
+                                               : fail_unknown(rd, NULL, node);
     if (st != LB_OK) return st;
   }
   return LB_OK;
@@ -175,12 +200,21 @@ static lb_status set_defaults(reader *rd) {
   return LB_OK;
 }
 
+/* A key, or anything below it. */
+static bool is_given(const reader *rd, size_t k) {
+  const lb__recipe_row *row, *above = lb__recipe_row_at(k);
+  bool found = rd->given[k] != GIVEN_NOWHERE;
+  for (size_t i = 0; !found && (row = lb__recipe_row_at(i)) != NULL; i++)
+    found = rd->given[i] != GIVEN_NOWHERE && lb__recipe_is_below(row, above->key.path);
+  return found;
+}
+
 static lb_status check_required(const reader *rd) {
   const lb__recipe_row *row;
   for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++) {
     const char *fallback = row->key.fallback;
     if (fallback == NULL || strcmp(fallback, "required") != 0) continue;
-    if (rd->given[i] != GIVEN_NOWHERE) continue;
+    if (is_given(rd, i)) continue;
     lb_status st = lb__fail(rd->err, LB_E_ARG, "%s is missing: %s", row->key.path, row->key.help);
     return place(rd, st, 0, NULL);
   }
@@ -237,20 +271,45 @@ void lb_recipe_free(lb_recipe *r) {
 
 /* ---- the resolved recipe ---- */
 
+/* A bound row has a line when its section has something to say; a key that is given as a section
+ * is that section's heading. */
+static bool is_shown(lb_recipe *r, const lb__recipe_row *row, const char *section) {
+  bool is_heading = lb__recipe_is_section(row->key.path) && lb__recipe_has_below(r, row->key.path);
+  return !is_heading && (!lb__recipe_is_bound(row) || lb__recipe_has_below(r, section));
+}
+
+static void put_indent(lb__buf *b, const char *path) {
+  for (const char *c = path; *c != '\0'; c++)
+    if (*c == '.') lb__buf_add_text(b, "  ");
+}
+
+/* "train:", "student:" and "  config:": what of `section` is not open already. */
+static void open_section(lb__buf *b, const char *open, const char *section) {
+  char part[128];
+  for (const char *end = section; *section != '\0' && end != NULL; end = strchr(end, '.')) {
+    end += *end == '.';
+    size_t size = strcspn(end, ".") + (size_t)(end - section);
+    bool is_open = strncmp(open, section, size) == 0 && (open[size] == '\0' || open[size] == '.');
+    if (is_open || size >= sizeof part) continue;
+    snprintf(part, sizeof part, "%.*s", (int)size, section);
+    put_indent(b, part);
+    lb__buf_printf(b, "%s:\n", part + (end - section));
+  }
+}
+
 const char *lb_recipe_text(lb_recipe *r) {
   const lb__recipe_row *row;
+  char open[128] = "", section[128];
   lb__buf b;
-  size_t section_size = 0; /* of the section that is open */
-  const char *section = "";
   lb__buf_init(&b, TEXT_SIZE_MAX);
   for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++) {
-    const char *path = row->key.path, *dot = strchr(path, '.');
-    size_t size = dot != NULL ? (size_t)(dot - path) : 0;
-    if (size > 0 && (size != section_size || strncmp(path, section, size) != 0))
-      lb__buf_printf(&b, "%.*s:\n", (int)size, path);
-    section = path;
-    section_size = size;
-    lb__buf_printf(&b, "%s%s: ", size > 0 ? "  " : "", dot != NULL ? dot + 1 : path);
+    const char *path = row->key.path, *dot = strrchr(path, '.');
+    snprintf(section, sizeof section, "%.*s", dot != NULL ? (int)(dot - path) : 0, path);
+    if (!is_shown(r, row, section)) continue;
+    open_section(&b, open, section);
+    memcpy(open, section, sizeof open);
+    put_indent(&b, path);
+    lb__buf_printf(&b, "%s: ", dot != NULL ? dot + 1 : path);
     lb__recipe_write(&b, r, row);
     lb__buf_add_char(&b, '\n');
   }

@@ -21,6 +21,12 @@ typedef enum lb__distill_type {
   LB__DISTILL_ATTENTION
 } lb__distill_type;
 
+typedef enum lb__checkpointing {
+  LB__CHECKPOINTING_AUTO, /* where memory is short: lb__setup.recomputes says what that came to */
+  LB__CHECKPOINTING_ON,
+  LB__CHECKPOINTING_OFF
+} lb__checkpointing;
+
 /* Strings live in the recipe's arena. NULL strings: not given. Lists: n = 0 when not given. */
 typedef struct lb__text_list {
   const char **items;
@@ -35,7 +41,28 @@ struct lb_recipe {
   lb__arena arena;
   const char *source;  /* the file's name, for messages */
   const char *teacher; /* folder, .gguf, hub name; "none": train on text alone */
-  const char *student;
+  struct {
+    const char *path; /* the first member, so that the key `student` is this; NULL: made anew */
+    const char *tokenizer; /* of a configured one; NULL: the teacher's */
+    struct {               /* random weights; the names are those of Transformers. 0: not given */
+      const char *path;    /* a config.json, the key `student.config`; NULL: what follows */
+      const char *model_type;
+      int64_t hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
+          intermediate_size, max_position_embeddings, vocab_size;
+      int tie_word_embeddings; /* 0: auto, 1: true, 2: false */
+      double rope_theta, rms_norm_eps, initializer_range;
+    } config;
+    struct {               /* a part of the teacher: lb_shrink_options. 0: not given */
+      lb__int_list layers; /* one number: how many; several: which */
+      int dtype;           /* 0: auto, else 1 + lb_dtype */
+      int layer_selection; /* lb_layer_selection */
+      int selection;       /* lb_width_selection */
+      int64_t hidden_size, num_attention_heads, num_key_value_heads, intermediate_size;
+      lb__text_list calibration; /* n = 0: data.train */
+      lb__text_list vocab_from;  /* n = 0: data.train, where vocab_size says how many */
+      int64_t vocab_size;
+    } shrink;
+  } student;
   struct {
     lb__text_list train, eval; /* files and folders */
     double eval_fraction;      /* 0: none */
@@ -64,8 +91,9 @@ struct lb_recipe {
     int64_t max_steps, per_device_train_batch_size, gradient_accumulation_steps, logging_steps,
         save_steps, save_total_limit, eval_steps, seed, max_bad_steps;
     int lr_scheduler_type; /* lb__scheduler */
-    bool logging_first_step, gradient_checkpointing, resume_with_other_kernels;
-    int precision; /* lb_precision of the student's products */
+    bool logging_first_step, resume_with_other_kernels;
+    int gradient_checkpointing; /* lb__checkpointing */
+    int precision;              /* lb_precision of the student's products */
     const char *resume_from_checkpoint;
     lb__text_list report_to; /* "tensorboard", "none" */
   } train;

@@ -58,7 +58,8 @@ static const struct {
 #undef LB__FOREIGN
 };
 
-static const char *const sections[] = {"data", "distill", "train", "test", NULL};
+static const char *const sections[] = {"student", "student.config", "student.shrink", "data",
+                                       "distill", "train",          "test",           NULL};
 enum { N_SECTIONS = sizeof sections / sizeof sections[0] - 1 };
 
 const lb__recipe_row *lb__recipe_row_at(size_t i) {
@@ -132,6 +133,32 @@ static bool is_called(const lb__recipe_row *row, const char *name) {
          find_choice(row->key.aliases, name) >= 0;
 }
 
+bool lb__recipe_is_below(const lb__recipe_row *row, const char *section) {
+  size_t size = strlen(section);
+  return strlen(row->key.path) > size && row->key.path[size] == '.' &&
+         is_same(row->key.path, size, section, size);
+}
+
+bool lb__recipe_is_key(const char *path) {
+  for (size_t i = 0; i < N_ROWS; i++)
+    if (is_same(rows[i].key.path, strlen(rows[i].key.path), path, strlen(path))) return true;
+  return false;
+}
+
+bool lb__recipe_is_bound(const lb__recipe_row *row) {
+  for (size_t i = 0; i < N_ROWS; i++)
+    if (lb__recipe_is_below(row, rows[i].key.path)) return true;
+  return false;
+}
+
+/* As lb__recipe_find, bound rows too: for advice. */
+static int find_anywhere(const char *word) {
+  int k = lb__recipe_find(NULL, word);
+  for (int i = 0; k == LB__NO_KEY && i < (int)N_ROWS; i++)
+    if (is_called(&rows[i], word)) k = i;
+  return k;
+}
+
 int lb__recipe_find(const char *section, const char *name) {
   const char *word = last_word(name);
   size_t section_size = section != NULL ? strlen(section) : 0;
@@ -141,7 +168,8 @@ int lb__recipe_find(const char *section, const char *name) {
     name = word;
   }
   for (int i = 0; i < (int)N_ROWS; i++)
-    if ((section == NULL || is_in_section(&rows[i], section, section_size)) &&
+    if ((section == NULL ? !lb__recipe_is_bound(&rows[i])
+                         : is_in_section(&rows[i], section, section_size)) &&
         is_called(&rows[i], name))
       return i;
   return LB__NO_KEY;
@@ -157,7 +185,7 @@ bool lb__recipe_is_section(const char *name) {
 
 /* Every word by which a key of a section (NULL: of any) may be called, each as a string of its own
  * in `text`. */
-enum { CANDIDATES_MAX = 200, CANDIDATES_SIZE = 4096 };
+enum { CANDIDATES_MAX = 320, CANDIDATES_SIZE = 8192 };
 typedef struct candidates {
   const char *names[CANDIDATES_MAX + 1];
   size_t n, used;
@@ -201,7 +229,7 @@ static const char *foreign_advice(const char *name) {
 void lb__recipe_advise(char *text, size_t size, const char *section, const char *name) {
   candidates c;
   const char *word = last_word(name), *advice = foreign_advice(word);
-  int elsewhere = lb__recipe_find(NULL, word);
+  int elsewhere = find_anywhere(word);
   text[0] = '\0';
   if (advice != NULL) {
     snprintf(text, size, "; %s", advice);
@@ -214,8 +242,9 @@ void lb__recipe_advise(char *text, size_t size, const char *section, const char 
   const char *near = section != NULL ? closest(&c, section, word) : NULL;
   if (near == NULL) {
     near = closest(&c, NULL, word);
-    elsewhere = near != NULL ? lb__recipe_find(NULL, near) : LB__NO_KEY;
-    if (section != NULL && elsewhere != LB__NO_KEY) near = rows[elsewhere].key.path;
+    elsewhere = near != NULL && !lb__recipe_is_section(near) ? find_anywhere(near) : LB__NO_KEY;
+    if (elsewhere != LB__NO_KEY && (section != NULL || lb__recipe_is_bound(&rows[elsewhere])))
+      near = rows[elsewhere].key.path;
   }
   if (near != NULL) snprintf(text, size, "; did you mean '%s'?", near);
 }

@@ -23,18 +23,26 @@ typedef struct lb__recipe_row {
   const char *choices; /* "a|b|c"; NULL: any */
 } lb__recipe_row;
 
-enum { LB__RECIPE_KEYS_MAX = 96, LB__NO_KEY = -1 };
+enum { LB__RECIPE_KEYS_MAX = 160, LB__NO_KEY = -1 };
 const lb__recipe_row *lb__recipe_row_at(size_t i); /* NULL past the end */
 static inline void *lb__recipe_field(lb_recipe *r, const lb__recipe_row *row) {
   return (char *)r + row->offset;
 }
 
-/* The row called `name` (its last word, or an alias) in `section`; NULL: in any. A name with a dot
- * brings its own section. `-` and `_` are equal. @return the row's index, or LB__NO_KEY */
+/* The row called `name` (its last word, or an alias) in `section`; NULL: in any, but for bound
+ * rows. A name with a dot brings its own section. `-` and `_` are equal.
+ * @return the row's index, or LB__NO_KEY */
 int lb__recipe_find(const char *section, const char *name);
-/* "data", "distill", ...: every section, NULL past the end */
+/* Below a path that is itself a key ("student.config.hidden_size"): always written with its
+ * section, and zero when it is not given. */
+bool lb__recipe_is_bound(const lb__recipe_row *row);
+/* Whether a row lies below `section`, at any depth. */
+bool lb__recipe_is_below(const lb__recipe_row *row, const char *section);
+/* "data", "distill", "student.config", ...: every section, NULL past the end */
 const char *lb__recipe_section_at(size_t i);
 bool lb__recipe_is_section(const char *name);
+/* Whether this very path is a key. */
+bool lb__recipe_is_key(const char *path);
 
 /* "; did you mean 'learning_rate'?", "; write precision: bf16", or "": what to do about an unknown
  * name in a section. */

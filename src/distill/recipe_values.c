@@ -246,6 +246,40 @@ lb_status lb__recipe_set(lb_recipe *r, const lb__recipe_row *row, const lb__yaml
   }
 }
 
+/* ---- given or not ---- */
+
+static size_t size_of(lb__recipe_kind kind) {
+  switch (kind) {
+  case LB__RECIPE_NUMBER: return sizeof(double);
+  case LB__RECIPE_INTEGER: return sizeof(int64_t);
+  case LB__RECIPE_BOOL: return sizeof(bool);
+  case LB__RECIPE_TEXT: return sizeof(const char *);
+  case LB__RECIPE_CHOICE:
+  case LB__RECIPE_SAVE_DTYPE: return sizeof(int);
+  case LB__RECIPE_TEXTS: return sizeof(lb__text_list);
+  case LB__RECIPE_INTEGERS: return sizeof(lb__int_list);
+  }
+  return 0;
+}
+
+bool lb__recipe_is_given(const lb_recipe *r, const lb__recipe_row *row) {
+  const unsigned char *field = (const unsigned char *)r + row->offset;
+  for (size_t i = 0; i < size_of(row->kind); i++)
+    if (field[i] != 0) return true;
+  return false;
+}
+
+bool lb__recipe_has_below(const lb_recipe *r, const char *section) {
+  const lb__recipe_row *row;
+  for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++)
+    if (lb__recipe_is_below(row, section) && lb__recipe_is_given(r, row)) return true;
+  return false;
+}
+
+void lb__recipe_unset(lb_recipe *r, const lb__recipe_row *row) {
+  memset(lb__recipe_field(r, row), 0, size_of(row->kind));
+}
+
 /* ---- writing ---- */
 
 static void write_number(lb__buf *out, double x) {
@@ -314,6 +348,11 @@ void lb__recipe_write(lb__buf *out, lb_recipe *r, const lb__recipe_row *row) {
   const char *choice, *text;
   size_t size;
   int which;
+  bool is_number = row->kind == LB__RECIPE_NUMBER || row->kind == LB__RECIPE_INTEGER;
+  if (is_number && row->key.fallback == NULL && !lb__recipe_is_given(r, row)) {
+    lb__buf_add_text(out, "null");
+    return;
+  }
   switch (row->kind) {
   case LB__RECIPE_NUMBER: write_number(out, *(const double *)field); break;
   case LB__RECIPE_INTEGER: lb__buf_printf(out, "%lld", (long long)*(const int64_t *)field); break;

@@ -13,6 +13,12 @@ bool lb__recipe_is_null(const lb__yaml_node *value);
  * 'x'", LB_E_NOMEM */
 lb_status lb__recipe_set(lb_recipe *r, const lb__recipe_row *row, const lb__yaml_node *value,
                          lb_error *err);
+/* Whether a key whose "not given" is zero was given: every bound one. */
+bool lb__recipe_is_given(const lb_recipe *r, const lb__recipe_row *row);
+/* Whether anything bound below a section was given. */
+bool lb__recipe_has_below(const lb_recipe *r, const char *section);
+/* Makes it zero again. */
+void lb__recipe_unset(lb_recipe *r, const lb__recipe_row *row);
 /* The value as YAML that lb__recipe_set reads back. */
 void lb__recipe_write(lb__buf *out, lb_recipe *r, const lb__recipe_row *row);
 

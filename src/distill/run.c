@@ -72,7 +72,7 @@ static lb_status claim_output(run *u) {
   bool earlier;
   if (lb__path_is_file(r->output_dir))
     return lb__fail(u->err, LB_E_ARG, "output_dir: '%s' is a file; want a folder", r->output_dir);
-  lb_status st = check_not_a_source(r, r->student, u->err);
+  lb_status st = check_not_a_source(r, r->student.path, u->err);
   if (st == LB_OK) st = check_not_a_source(r, r->teacher, u->err);
   if (st == LB_OK) st = find_earlier(&earlier, r->output_dir, u->err);
   if (st != LB_OK) return st;
@@ -101,12 +101,10 @@ static lb_status check_plan(run *u) {
 static lb_status open_everything(run *u) {
   u->token_file = lb__path_join(u->recipe->output_dir, ".tokens.tmp");
   if (u->token_file == NULL) return lb__fail_nomem(u->err, "a path");
-  lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = u->token_file};
+  lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = u->token_file, .keep_student = true};
   lb_status st = lb__setup_open(&u->setup, u->recipe, u->options, &how, u->err);
   if (st == LB_OK) st = check_plan(u);
-  if (st == LB_OK)
-    st = lb__method_new(&u->method, u->recipe, u->setup.student, u->setup.teacher, u->setup.vocab,
-                        LB_DTYPE_F32, u->err);
+  if (st == LB_OK) st = lb__method_of(&u->method, &u->setup, u->err);
   if (st == LB_OK) st = lb__figures_init(&u->figures, &u->setup, u->err);
   if (st == LB_OK) lb__method_set_figures(u->method, &u->figures);
   u->result->is_measured_on_training_data = u->setup.held_out == NULL;
@@ -208,7 +206,7 @@ static lb_status write_card(run *u) {
   char *loss = lb__run_loss_text(&u->setup);
   if (loss == NULL) return lb__fail_nomem(u->err, "the model card");
   lb__model_card card = {
-      .student = r->student,
+      .student = lb__student_name(r),
       .student_path = lb_model_get_info(u->setup.student)->path,
       .teacher = u->setup.teacher != NULL ? r->teacher : NULL,
       .loss = loss,

@@ -31,6 +31,8 @@ static bool is_free(const char *path) {
       "data.eval",
       "teacher",
       "student",
+      "student.config",
+      "student.tokenizer",
   };
   for (size_t i = 0; i < sizeof free_keys / sizeof *free_keys; i++)
     if (strcmp(free_keys[i], path) == 0) return true;
@@ -64,7 +66,8 @@ char *lb__run_identity(const lb__setup *s) {
     lb__buf_printf(&b, "tokenizer=%016llx\n", (unsigned long long)lb_tokenizer_hash(s->tokenizer));
   for (size_t i = 0; lb__recipe_row_at(i) != NULL; i++) {
     const lb__recipe_row *row = lb__recipe_row_at(i);
-    if (is_free(row->key.path)) continue;
+    bool is_silent = lb__recipe_is_bound(row) && !lb__recipe_is_given(s->recipe, row);
+    if (is_free(row->key.path) || is_silent) continue;
     lb__buf_printf(&b, "%s=", row->key.path);
     lb__recipe_write(&b, s->recipe, row);
     lb__buf_add_char(&b, '\n');

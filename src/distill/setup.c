@@ -1,9 +1,11 @@
 /* setup.c - see setup.h. */
 #include "setup.h"
+#include "plan_memory.h"
 #include "teacher_precision.h"
 
 #include "base/fail.h"
 #include "base/log.h"
+#include "base/system_memory.h"
 #include "text/vocabulary_common.h"
 
 static const lb_distill_options no_options = {0};
@@ -28,6 +30,7 @@ void lb__setup_close(lb__setup *s) {
   lb_chat_template_free(s->chat);
   lb_tokenizer_free(s->tokenizer);
   lb_model_free(s->student);
+  lb__student_close(&s->source);
   lb__teacher_free(s->teacher);
   *s = (lb__setup){0};
 }
@@ -38,16 +41,19 @@ static lb_status open_models(lb__setup *s, const lb__setup_options *how, lb_erro
   const lb_recipe *r = s->recipe;
   lb__trainable_options student = {.real = how->real,
                                    .precision = (lb_precision)r->train.precision};
-  lb_status st = LB_OK;
-  if (lb__recipe_has_teacher(r)) {
+  lb__student_options making = {
+      .keep = how->keep_student, .will_train = !how->only_look, .cancel = s->options->cancel};
+  if (lb__student_is_made(r)) lb__setup_phase(s, "making the student", 0, 0);
+  lb_status st = lb__student_open(&s->source, s->recipe, &making, err);
+  if (st == LB_OK && lb__recipe_has_teacher(r)) {
     lb__setup_phase(s, "opening the teacher", 0, 0);
-    st = lb__teacher_open(&s->teacher, r->teacher, r->student,
+    st = lb__teacher_open(&s->teacher, r->teacher, s->source.path,
                           (lb_precision)r->distill.teacher_precision, how->real, err);
   }
   if (st != LB_OK) return st;
   lb__setup_phase(s, "opening the student", 0, 0);
-  st = how->only_look ? lb_model_open(&s->student, r->student, NULL, err)
-                      : lb__model_open_trainable(&s->student, r->student, &student, err);
+  st = how->only_look ? lb_model_open(&s->student, s->source.path, NULL, err)
+                      : lb__model_open_trainable(&s->student, s->source.path, &student, err);
   return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "student");
 }
 
@@ -95,14 +101,18 @@ static lb_status find_vocabulary(lb__setup *s, lb_error *err) {
   return st;
 }
 
-/* The student's own template, unless the recipe names one; that none is there shows later, when a
+/* Whose tokenizer it is. */
+static const lb_model *with_text(const lb__setup *s) {
+  return s->is_teachers_tokenizer ? lb__teacher_model(s->teacher) : s->student;
+}
+
+/* The model's own template, unless the recipe names one; that none is there shows later, when a
  * conversation needs it. */
-static lb_status open_template(lb__setup *s, lb_error *err) {
+lb_status lb__setup_open_template(lb__setup *s, const char *model, lb_error *err) {
   const char *name = s->recipe->data.chat_template;
-  const lb_model *m = s->is_teachers_tokenizer ? lb__teacher_model(s->teacher) : s->student;
   lb_error why = {0};
   if (s->tokenizer == NULL) return LB_OK;
-  lb_status st = lb_chat_template_open(&s->chat, path_of(m), name, name != NULL ? err : &why);
+  lb_status st = lb_chat_template_open(&s->chat, model, name, name != NULL ? err : &why);
   if (st == LB_OK || name != NULL) return st;
   if (st == LB_E_NOMEM) return lb__fail_nomem(err, "a chat template");
   lb__log(LB_LOG_DEBUG, "no chat template: %s", why.message);
@@ -116,7 +126,7 @@ static void on_read(void *ctx, uint64_t done, uint64_t total, int64_t n_document
   lb__setup_phase(ctx, "reading data", done, total);
 }
 
-static lb__corpus_options corpus_options(lb__setup *s, const lb__text_list *paths) {
+lb__corpus_options lb__setup_corpus_options(lb__setup *s, const lb__text_list *paths) {
   const lb_recipe *r = s->recipe;
   lb__corpus_options o = lb__corpus_options_default();
   o.paths = paths->items;
@@ -162,13 +172,13 @@ static lb_status open_corpora(lb__setup *s, const lb__setup_options *how, lb_err
                     r->source);
   lb_status st = check_lengths(s, err);
   if (st != LB_OK) return st;
-  lb__corpus_options o = corpus_options(s, &r->data.train);
+  lb__corpus_options o = lb__setup_corpus_options(s, &r->data.train);
   o.max_documents = how->max_documents > 0 ? how->max_documents : r->data.max_documents;
   o.cache_path = how->token_file;
   st = lb__corpus_open(&s->corpus, &o, err);
   if (st != LB_OK) return st;
   if (r->data.eval.n > 0) {
-    o = corpus_options(s, &r->data.eval);
+    o = lb__setup_corpus_options(s, &r->data.eval);
     o.max_documents = how->max_documents;
     o.cache_path = how->token_file; /* the other one's name is free again: it is mapped */
     return lb__corpus_open(&s->held_out, &o, err);
@@ -232,7 +242,7 @@ lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_optio
                    .only_look = how->only_look};
   lb_status st = open_models(s, how, err);
   if (st == LB_OK) st = find_vocabulary(s, err);
-  if (st == LB_OK) st = open_template(s, err);
+  if (st == LB_OK) st = lb__setup_open_template(s, path_of(with_text(s)), err);
   if (st == LB_OK) st = open_corpora(s, how, err);
   if (st == LB_OK) st = open_loader(s, err);
   if (st == LB_OK && s->teacher != NULL && how->real == LB_DTYPE_F32 && !how->only_look &&
@@ -240,5 +250,6 @@ lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_optio
     lb__setup_phase(s, "choosing the teacher's precision", 0, 0);
     st = lb__teacher_choose_precision(s, &lb__teacher_least_default, err);
   }
+  if (st == LB_OK) s->recomputes = lb__plan_recomputes(s, lb__system_memory_available());
   return st;
 }

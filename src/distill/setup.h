@@ -5,6 +5,7 @@
 #define LB_DISTILL_SETUP_H
 
 #include "recipe.h"
+#include "student.h"
 #include "teacher.h"
 
 #include "data/loader.h"
@@ -15,6 +16,7 @@ typedef struct lb__setup {
   lb_recipe *recipe;                 /* borrowed */
   const lb_distill_options *options; /* borrowed, never NULL */
   lb__teacher *teacher;              /* NULL: none */
+  lb__student source;                /* where the student was opened from */
   lb_model *student;                 /* trainable, unless only_look */
   lb_tokenizer *tokenizer;           /* the student's, else the teacher's; NULL: none has one */
   lb_chat_template *chat;            /* NULL: none */
@@ -22,6 +24,7 @@ typedef struct lb__setup {
   int64_t vocab;                     /* true common vocabulary */
   lb__corpus *corpus, *held_out;     /* held_out NULL: none */
   bool only_look;                    /* as the options say */
+  bool recomputes;                   /* activations are made again in backward */
   lb__loader *loader;
 } lb__setup;
 
@@ -29,6 +32,7 @@ typedef struct lb__setup_options {
   lb_dtype real;          /* of the student, and of the teacher when F64 */
   const char *token_file; /* where tokens go; NULL: memory */
   int64_t max_documents;  /* read at most so many; 0: as the recipe says */
+  bool keep_student;      /* one that is made stays in output_dir */
   bool only_look;         /* the student's weights stay as they are stored: nobody will train */
 } lb__setup_options;
 
@@ -38,6 +42,10 @@ typedef struct lb__setup_options {
 lb_status lb__setup_open(lb__setup *s, lb_recipe *recipe, const lb_distill_options *options,
                          const lb__setup_options *how, lb_error *err);
 void lb__setup_close(lb__setup *s);
+/* s->chat: that of the model at this path, or the recipe's; none where there is none. */
+lb_status lb__setup_open_template(lb__setup *s, const char *model, lb_error *err);
+/* How the recipe reads these files, with the tokenizer and the template of s. */
+lb__corpus_options lb__setup_corpus_options(lb__setup *s, const lb__text_list *paths);
 /* What the recipe says of training; not where to save, nor what to resume. */
 lb__trainer_options lb__setup_trainer_options(const lb__setup *s);
 /* Tokens that a run trains on, repetitions counted. */

@@ -290,7 +290,7 @@ static lb_status check_self(bench *b) {
   r.distill.dropout = 0;
   r.distill.teacher_layers.n = 0;
   fill_batch(&batch, s->corpus, 0, BATCH_DOCUMENTS, BATCH_TOKENS / BATCH_DOCUMENTS);
-  lb_status st = lb__teacher_open(&self, r.student, NULL, (lb_precision)r.train.precision,
+  lb_status st = lb__teacher_open(&self, s->source.path, NULL, (lb_precision)r.train.precision,
                                   LB_DTYPE_F32, b->err);
   if (st == LB_OK) st = lb__method_new(&m, &r, s->student, self, s->vocab, LB_DTYPE_F32, b->err);
   if (st == LB_OK)
@@ -402,7 +402,7 @@ static lb_status check_score(bench *b) {
     skip(b, "the student's vocabulary is padded: score counts the padding, training does not");
     return LB_OK;
   }
-  lb_status st = lb_model_open(&stored, r.student, NULL, b->err);
+  lb_status st = lb_model_open(&stored, s->source.path, NULL, b->err);
   if (st == LB_OK) st = lb_score(&scores, stored, &document, 1, NULL, b->err);
   if (st == LB_OK)
     st = lb__method_new(&m, &r, s->student, s->teacher, s->vocab, LB_DTYPE_F32, b->err);
@@ -476,7 +476,7 @@ static lb_status check_teacher(bench *b) {
     return LB_OK;
   }
   fill_batch(&batch, s->corpus, 0, BATCH_DOCUMENTS, BATCH_TOKENS / BATCH_DOCUMENTS);
-  lb_status st = lb__teacher_open(&exact, b->recipe->teacher, b->recipe->student, LB_PRECISION_F32,
+  lb_status st = lb__teacher_open(&exact, b->recipe->teacher, s->source.path, LB_PRECISION_F32,
                                   LB_DTYPE_F32, b->err);
   if (st == LB_OK) st = lb__teacher_observe(&full, exact, &batch.micro, NULL, b->err);
   if (st == LB_OK) st = lb__teacher_observe(&fast, s->teacher, &batch.micro, NULL, b->err);

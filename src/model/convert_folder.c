@@ -12,8 +12,11 @@
 
 /* ---- config.json ---- */
 
-static void set(json_t *j, const char *k, json_t *value) { /* a failure shows at the final check */
-  json_object_set_new(j, k, value);
+/* The key that every configuration has: it goes when any other could not be set. */
+#define WHOLE "architectures"
+
+static void set(json_t *j, const char *k, json_t *value) {
+  if (json_object_set_new(j, k, value) != 0) json_object_del(j, WHOLE);
 }
 
 static json_t *layer_types(const lb__model_config *m) {
@@ -147,7 +150,7 @@ static void set_ids(json_t *j, const lb__model_config *m) {
 static lb_status make_config(json_t *j, const lb__conversion *c, lb_error *err) {
   const lb__model_config *m = &c->config;
   const lb__family *f = m->family;
-  set(j, "architectures", json_pack("[s]", f->architecture));
+  set(j, WHOLE, json_pack("[s]", f->architecture));
   set(j, "model_type", json_string(f->model_type));
   set(j, "vocab_size", json_integer(m->vocab_size));
   set(j, "tie_word_embeddings", json_boolean(!has_weight(c, LB__W_LM_HEAD)));
@@ -166,6 +169,12 @@ static lb_status make_config(json_t *j, const lb__conversion *c, lb_error *err) 
   if (st != LB_OK) return st;
   return lb__hf_rope_write(j, &rope, f->window == LB__WINDOW_PATTERN ? &m->rope_sliding : NULL,
                            err);
+}
+
+lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_error *err) {
+  lb_status st = make_config(j, c, err);
+  if (st != LB_OK || json_object_get(j, WHOLE) != NULL) return st;
+  return lb__fail_nomem(err, "config.json");
 }
 
 /* A folder's own configuration is kept, with keys that we do not know. Of a multimodal model only
@@ -187,7 +196,7 @@ static lb_status plan_config(json_t **out, const lb__conversion *c, lb_error *er
   *out = j;
   if (j == NULL) return lb__fail_nomem(err, "config.json");
   lb_dtype dtype = c->n > 0 ? c->weights[0].dtype : LB_DTYPE_F32;
-  lb_status st = kept != NULL ? LB_OK : make_config(j, c, err);
+  lb_status st = kept != NULL ? LB_OK : lb__conversion_make_config(j, c, err);
   if (st == LB_OK && c->layers != NULL) st = lb__conversion_cut_config(j, c, err);
   if (st == LB_OK && c->trim != NULL) st = lb__trim_config(j, c->trim, err);
   return st != LB_OK ? st : lb__hf_dtype_write(j, dtype, err);
@@ -217,8 +226,7 @@ static lb_status write_template(const lb__conversion *c, lb_error *err) {
   return st;
 }
 
-/* `t`: the tokenizer of a GGUF source; NULL when the source is a folder. */
-static lb_status write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
+lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
   lb_status st = lb__hf_folder_remove_text_files(c->to, err);
   if (st == LB_OK && t == NULL)
     st = lb__hf_folder_copy_files(c->to, lb__checkpoint_name(c->source), err);
@@ -244,7 +252,7 @@ lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err) {
   if (st == LB_OK)
     st = lb__safetensors_save_folder(c->to, c->decls, c->n, c->options->max_shard_size,
                                      lb__conversion_fill, c, err);
-  if (st == LB_OK) st = write_text(c, t, err);
+  if (st == LB_OK) st = lb__conversion_write_text(c, t, err);
   if (st == LB_OK) st = lb__hf_config_write(c->to, config, err);
   if (st != LB_OK && is_new) (void)lb__folder_remove(c->to, NULL);
   lb_tokenizer_free(t);

@@ -1,5 +1,5 @@
 /* convert_internal.h - what the files of the converter share. Private to src/model/convert*.c and
- * shrink.c. */
+ * shrink.c, and create*.c, which write folders too. */
 #ifndef LB_MODEL_CONVERT_INTERNAL_H
 #define LB_MODEL_CONVERT_INTERNAL_H
 
@@ -8,6 +8,7 @@
 
 #include <limbeck/convert.h>
 #include <limbeck/shrink.h>
+#include <limbeck/tokenizer.h>
 
 /* Which of a weight's rows or columns go on: [n] rising places in the source; NULL: all of them. */
 typedef struct lb__kept {
@@ -112,6 +113,12 @@ lb_status lb__pour_live(const lb__conversion *c, const lb__moved_weight *m, lb__
                         lb_error *err);
 /* The dtype most of the source's matrices have. */
 lb_dtype lb__conversion_source_dtype(const lb__conversion *c);
+
+/* config.json of a configuration that came from no folder: sets every key of c->config. */
+lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_error *err);
+/* Tokenizer, template, generation settings; what was there before goes. `t`: the tokenizer of a
+ * GGUF source; NULL when the source is a folder. */
+lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err);
 
 lb_status lb__convert_to_gguf(lb__conversion *c, lb_error *err);   /* convert_gguf.c */
 lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err); /* convert_folder.c */

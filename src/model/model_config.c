@@ -314,6 +314,15 @@ static lb_status read_hf(lb__model_config *c, json_t *root, const char *name, lb
   return st;
 }
 
+lb_status lb__model_config_parse(lb__model_config *out, json_t *config, const char *name,
+                                 lb_error *err) {
+  *out = (lb__model_config){.bos_token_id = -1};
+  if (!json_is_object(config))
+    return lb__fail(err, LB_E_FORMAT, "%s: want an object, found %s", name,
+                    lb__json_type_name(config));
+  return read_hf(out, config, name, err);
+}
+
 lb_status lb__model_config_read(lb__model_config *out, const lb__checkpoint *c, lb_error *err) {
   *out = (lb__model_config){.bos_token_id = -1};
   const lb__gguf *gguf = lb__checkpoint_gguf(c);

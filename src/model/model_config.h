@@ -116,6 +116,9 @@ typedef struct lb__model_config {
 /* @owns out: lb__model_config_deinit, also after failure
  * @error LB_E_UNSUPPORTED naming what is not known, LB_E_FORMAT naming the key */
 lb_status lb__model_config_read(lb__model_config *out, const lb__checkpoint *c, lb_error *err);
+/* The same from a config.json alone; `name` appears in errors. */
+lb_status lb__model_config_parse(lb__model_config *out, json_t *config, const char *name,
+                                 lb_error *err);
 void lb__model_config_deinit(lb__model_config *c);
 
 int64_t lb__model_extent(const lb__model_config *c, lb__extent extent);

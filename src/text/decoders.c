@@ -330,6 +330,35 @@ static void word_piece_token(lb__decoding *d, size_t step, const char *text, siz
 /* ---- Strip works on the stream: it cuts at the front, and holds back a tail that it may cut ----
  */
 
+/* How often `bytes` has the content at its end, `stop` times at most. */
+static size_t contents_at_end(const lb__decoder *decoder, const char *bytes, size_t size) {
+  size_t n = decoder->text_size, count = 0;
+  while (count < decoder->stop && size - count * n >= n &&
+         memcmp(bytes + size - (count + 1) * n, decoder->text, n) == 0)
+    count++;
+  return count;
+}
+
+/* What is held is the content again and again, so that neither it nor its place is looked at twice.
+ */
+static void hold_back(lb__decoding *d, size_t step, const char *bytes, size_t size) {
+  lb__buf *held = &d->steps[step].held;
+  const lb__decoder *decoder = d->steps[step].decoder;
+  size_t tail = contents_at_end(decoder, bytes, size) * decoder->text_size, send;
+  if (tail < size) { /* what was held is not at the end */
+    send_bytes(d, step + 1, held->bytes, held->size);
+    send_bytes(d, step + 1, bytes, size - tail);
+    held->size = 0;
+    lb__buf_add(held, bytes + size - tail, tail);
+    return;
+  }
+  lb__buf_add(held, bytes, size);
+  size_t count = held->size / decoder->text_size;
+  send = count > decoder->stop ? (count - decoder->stop) * decoder->text_size : 0;
+  send_bytes(d, step + 1, held->bytes, send);
+  held->size -= send;
+}
+
 static void strip_bytes(lb__decoding *d, size_t step, const char *bytes, size_t size) {
   step_state *s = &d->steps[step];
   const lb__decoder *decoder = s->decoder;
@@ -346,16 +375,7 @@ static void strip_bytes(lb__decoding *d, size_t step, const char *bytes, size_t 
     send_bytes(d, step + 1, bytes + i, size - i);
     return;
   }
-  lb__buf_add(&s->held, bytes + i, size - i);
-  size_t keep = 0; /* the last `stop` characters, as far as they are the content */
-  while (keep < decoder->stop && s->held.size >= (keep + 1) * n &&
-         memcmp(s->held.bytes + s->held.size - (keep + 1) * n, decoder->text, n) == 0)
-    keep++;
-  size_t send = s->held.size - keep * n;
-  if (send == 0) return;
-  send_bytes(d, step + 1, s->held.bytes, send);
-  memmove(s->held.bytes, s->held.bytes + send, keep * n);
-  s->held.size = keep * n;
+  hold_back(d, step, bytes + i, size - i);
 }
 
 /* ---- the three events ---- */

@@ -70,9 +70,16 @@ walk score "$llama" --input "$work/docs.jsonl"
 walk score "$llama" --input "$work/docs.jsonl" --compare-precision
 walk convert "$llama" "$work/made" --type bf16
 walk shrink "$llama" "$work/made" --layers 1
+walk shrink "$llama" "$work/made" --layers 1 --hidden 32 --calibration "$work/docs.jsonl"
+walk shrink "$llama" "$work/made" --vocab-from "$work/text.txt"
+walk compare --teacher "$llama" --student "$llama" --data "$work/text.txt" --prompt "The still" -n 2
 walk bench tokenize "$llama" --input "$work/text.txt" --repeat 1
 [ "$steps" = all ] && steps=200 || steps=4 # a run takes a second and has thousands of calls
 walk plan "$recipe"
 walk verify "$recipe"
 walk distill "$recipe"
+sed '/^student:/d; /^test:/d' "$recipe" >"$work/made.yaml"
+walk distill "$work/made.yaml" student.shrink.layers=1 max_steps=1
+walk distill "$work/made.yaml" student.config.hidden_size=32 student.config.num_hidden_layers=1 \
+  student.config.num_attention_heads=4 max_steps=1
 finish

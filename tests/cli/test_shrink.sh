@@ -154,7 +154,7 @@ refused 0,6 "layer 6: $half has layers 0 to 5"
 refused 2,1 "1 comes after 2; want them rising"
 run shrink "$half" "$work/no"
 exits 2
-err_has "want at least one of --layers, --hidden, --heads, --kv-heads and --ffn"
+err_has "want at least one of --layers, --hidden, --heads, --kv-heads, --ffn and --vocab-from"
 run shrink "$half" "$work/no.gguf" --layers 2
 exits 2
 err_has "limbeck convert makes a GGUF of it"

@@ -50,8 +50,7 @@ static void run_steps(lb_plan *plan, double *held, int *allocations, lb_recipe *
   lb__setup_options how = {.real = LB_DTYPE_F32};
   if (lb__setup_open(&s, r, NULL, &how, &err) != LB_OK) fail_msg("%s", err.message);
   lb__plan_fill(plan, &s);
-  if (lb__method_new(&m, r, s.student, s.teacher, s.vocab, LB_DTYPE_F32, &err) != LB_OK)
-    fail_msg("%s", err.message);
+  if (lb__method_of(&m, &s, &err) != LB_OK) fail_msg("%s", err.message);
   lb__objective o = lb__method_objective(m);
   for (int i = 0; i < 4; i++) {
     if (i == 3) fault_allocations_begin(0, false);
@@ -94,6 +93,26 @@ static void check_steady(const char *model, const char *data, const char *kind) 
   lb_recipe_free(r);
 }
 
+/* auto: where the run would not fit otherwise; the plan then says so. */
+static void check_auto(const char *model, const char *data) {
+  lb_recipe *r = make_recipe(model, data, "type=logits", "gradient_checkpointing=auto");
+  lb__setup s;
+  lb__setup_options how = {.real = LB_DTYPE_F32};
+  lb_plan kept, twice;
+  lb_error err;
+  if (lb__setup_open(&s, r, NULL, &how, &err) != LB_OK) fail_msg("%s", err.message);
+  assert_false(s.recomputes);
+  lb__plan_fill(&kept, &s);
+  assert_false(lb__plan_recomputes(&s, kept.memory_total));
+  assert_true(lb__plan_recomputes(&s, kept.memory_total - 1));
+  s.recomputes = true;
+  lb__plan_fill(&twice, &s);
+  assert_true(twice.memory_total < kept.memory_total);
+  assert_non_null(strstr(twice.advice[0], "gradient_checkpointing: auto"));
+  lb__setup_close(&s);
+  lb_recipe_free(r);
+}
+
 static void test_model(void **state) {
   golden_model m;
   char *scratch = scratch_new();
@@ -109,6 +128,7 @@ static void test_model(void **state) {
   golden_model_load(&m, *state);
   check_plan(m.folder, data, "gradient_checkpointing=false");
   check_plan(m.folder, data, "gradient_checkpointing=true");
+  check_auto(m.folder, data);
   check_steady(m.folder, data, "type=hidden");
   check_steady(m.folder, data, "type=attention");
   golden_model_unload(&m);

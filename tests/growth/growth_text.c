@@ -72,6 +72,19 @@ static const growth_case text_cases[] = {
     {"white space", 4000, white_space, to_ids_and_back, open_tokenizer, close_tokenizer},
 };
 
+/* A decoder that holds back a tail which never ends, one piece after the other. */
+static void open_holding_back(void) {
+  static const char source[] =
+      "{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":\"Strip\","
+      "\"content\":\"a\",\"start\":0,\"stop\":1000000}]},"
+      "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}";
+  lb_error err;
+  growth_must(lb__tokenizer_parse_json(&tokenizer, source, strlen(source), "holding back", &err),
+              &err);
+}
+static const growth_case holding_back = {
+    "a tail held back", 4000, one_letter, to_ids_and_back, open_holding_back, close_tokenizer};
+
 static void run_cases(const char *what, const growth_case *cases, size_t n) {
   char name[300];
   for (size_t i = 0; i < n; i++) {
@@ -103,6 +116,7 @@ static void visit_tokenizer(const char *path) {
 }
 
 void growth_tokenizers(const char *folder) {
+  growth_run(holding_back.name, &holding_back);
   each_file(folder, ".json", visit_tokenizer);
 }
 

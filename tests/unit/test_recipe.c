@@ -1,7 +1,7 @@
 /* test_recipe.c - recipes: every key of recipe.def (good, wrong type, out of range, alias,
  * override, there and back), messages, rules between keys, hostile YAML, failing memory and disk.
  */
-#include "distill/recipe_keys.h"
+#include "distill/recipe_values.h"
 
 #include "faults.h"
 #include "scratch.h"
@@ -19,6 +19,9 @@ static lb_error err;
 static char *folder;
 
 #define NEEDED "teacher: t\nstudent: s\ndata: {train: x.jsonl}\n"
+#define MADE   "teacher: t\ndata: {train: x.jsonl}\nstudent:\n"
+#define SHAPE                                                                                      \
+  "  config:\n    hidden_size: 64\n    num_hidden_layers: 2\n    num_attention_heads: 4\n"
 
 static lb_status load_with(lb_recipe **r, const char *text, const char *const *overrides,
                            size_t n) {
@@ -87,7 +90,7 @@ static void test_reference_job(void **state) {
            "output_dir: distilled_model\n"
            "test: {prompt: \"...\", max_new_tokens: 50, num_beams: 4, early_stopping: true}\n");
   assert_string_equal(r->teacher, "gpt2-medium");
-  assert_string_equal(r->student, "gpt2");
+  assert_string_equal(r->student.path, "gpt2");
   assert_int_equal(r->data.train.n, 1);
   assert_string_equal(r->data.train.items[0], "texts.jsonl");
   assert_int_equal(r->data.max_length, 512);
@@ -111,8 +114,8 @@ static void test_reference_job(void **state) {
 /* What the repository shows to newcomers loads. */
 static void test_examples(void **state) {
   (void)state;
-  static const char *const names[] = {"reference-job", "half-smollm2", "baseline"};
-  for (int i = 0; i < 3; i++) {
+  static const char *const names[] = {"reference-job", "half-smollm2", "baseline", "new-student"};
+  for (int i = 0; i < 4; i++) {
     char path[512];
     lb_recipe *r;
     snprintf(path, sizeof path, LIMBECK_SOURCE_DIR "/examples/recipes/%s.yaml", names[i]);
@@ -176,23 +179,54 @@ static const char *some_value(const lb__recipe_row *row) {
   return word;
 }
 
+/* Two spaces for each section a key lies in. */
+static const char *indent_of(const char *path) {
+  static const char *const indents[] = {"", "  ", "    "};
+  int n = 0;
+  for (const char *c = path; *c != '\0'; c++) n += *c == '.';
+  assert_true(n < 3);
+  return indents[n];
+}
+
 /* The resolved text's line of a key: what came of it. */
 static void shows_value(lb_recipe *r, const lb__recipe_row *row, const char *value) {
   char wanted[160];
   const char *text = lb_recipe_text(r);
-  bool in_section = strchr(row->key.path, '.') != NULL, is_text = strcmp(value, "some where") == 0;
+  bool is_text = strcmp(value, "some where") == 0;
   if (strcmp(value, "[a.txt, 'b c']") == 0) value = "[a.txt, \"b c\"]";
   if (row->kind == LB__RECIPE_NUMBER && strcmp(value, "7") == 0) value = "7.0";
   bool is_list = row->kind == LB__RECIPE_TEXTS && value[0] != '[';
-  snprintf(wanted, sizeof wanted, "\n%s%s: %s%s%s%s%s\n", in_section ? "  " : "",
+  snprintf(wanted, sizeof wanted, "\n%s%s: %s%s%s%s%s\n", indent_of(row->key.path),
            last_word(row->key.path), is_list ? "[" : "", is_text ? "\"" : "", value,
            is_text ? "\"" : "", is_list ? "]" : "");
   if (strstr(text, wanted + 1) != text && strstr(text, wanted) == NULL)
     fail_msg("no '%s' in\n%s", wanted, text);
 }
 
+/* A student's shape is whole, but for this row. */
+static const char *shape_without(const lb__recipe_row *row) {
+  static const char *const needed[] = {"hidden_size", "num_hidden_layers", "num_attention_heads"};
+  static char text[256];
+  text[0] = '\0';
+  for (size_t i = 0; i < 3; i++) {
+    if (strcmp(last_word(row->key.path), needed[i]) == 0) continue;
+    size_t used = strlen(text);
+    snprintf(text + used, sizeof text - used, "student.config.%s: 6\n", needed[i]);
+  }
+  return text;
+}
+
+static bool makes_student(const lb__recipe_row *row) {
+  return strncmp(row->key.path, "student.", 8) == 0;
+}
+
 /* What `value` of this key needs beside it to be a whole recipe. */
 static const char *companions(const lb__recipe_row *row) {
+  const char *path = row->key.path;
+  if (strncmp(path, "student.shrink.", 15) == 0 && strcmp(path, "student.shrink.layers") != 0)
+    return "student.shrink.layers: 2\n";
+  if (strcmp(path, "student.tokenizer") == 0 || strncmp(path, "student.config.", 15) == 0)
+    return shape_without(row);
   return strcmp(row->key.path, "train.eval_steps") == 0 ? "eval: e.jsonl\n"
          : strcmp(row->key.path, "train.min_lr") == 0   ? "learning_rate: 1\n"
                                                         : "";
@@ -203,7 +237,8 @@ static void check_spelling(const lb__recipe_row *row, const char *line) {
       {"teacher", "teacher: t\n"}, {"student", "student: s\n"}, {"data.train", "dataset: x\n"}};
   char text[512] = "";
   for (size_t i = 0; i < 3; i++)
-    if (strcmp(row->key.path, needed[i][0]) != 0) strcat(text, needed[i][1]);
+    if (strcmp(row->key.path, needed[i][0]) != 0 && !(i == 1 && makes_student(row)))
+      strcat(text, needed[i][1]);
   strcat(text, companions(row));
   strcat(text, line);
   lb_recipe *r = good(text);
@@ -225,7 +260,8 @@ static void test_every_key_and_alias(void **state) {
       snprintf(line, sizeof line, "%.*s:\n  %s: %s\n", (int)(last_word(path) - path - 1), path,
                last_word(path), value);
     check_spelling(row, line);
-    if (strcmp(path, "data.train") != 0) { /* its last word is a section's name */
+    if (strcmp(path, "data.train") != 0 && /* its last word is a section's name */
+        !lb__recipe_is_bound(row)) {
       snprintf(line, sizeof line, "%s: %s\n", last_word(path), value);
       check_spelling(row, line);
     }
@@ -244,12 +280,13 @@ static void test_every_override(void **state) {
   for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++) {
     char override[128];
     const char *names[] = {row->key.path, last_word(row->key.path)};
-    for (int n = 0; n < 2; n++) {
+    for (int n = 0; n < (lb__recipe_is_bound(row) ? 1 : 2); n++) {
       snprintf(override, sizeof override, "%s=%s", names[n], some_value(row));
       for (char *c = override; *c != '='; c++)
         if (*c == '_') *c = '-';
       char text[256];
-      snprintf(text, sizeof text, NEEDED "%s", companions(row));
+      snprintf(text, sizeof text, "teacher: t\n%sdata: {train: x.jsonl}\n%s",
+               makes_student(row) ? "" : "student: s\n", companions(row));
       lb_recipe *r = good_with(text, override);
       shows_value(r, row, some_value(row));
       lb_recipe_free(r);
@@ -264,8 +301,15 @@ static void test_every_wrong_type(void **state) {
     char text[256], message[160];
     snprintf(text, sizeof text, "\n\n%s: {a: b}\n", row->key.path);
     snprintf(message, sizeof message, "r.yaml:3: %s: want ", row->key.path);
-    refused(text, message);
-    assert_non_null(strstr(err.message, "found a map of keys"));
+    if (lb__recipe_is_section(row->key.path)) { /* student: {...} is one */
+      snprintf(text, sizeof text, "\n%s:\n  a: b\n", row->key.path);
+      snprintf(message, sizeof message, "r.yaml:3: unknown key '%s.a'", row->key.path);
+      refused(text, message);
+      snprintf(message, sizeof message, "r.yaml:3: %s: want ", row->key.path);
+    } else {
+      refused(text, message);
+      assert_non_null(strstr(err.message, "found a map of keys"));
+    }
     if (row->kind != LB__RECIPE_TEXTS && row->kind != LB__RECIPE_INTEGERS) {
       snprintf(text, sizeof text, "\n\n%s: [1, 2]\n", row->key.path);
       refused(text, "found a list");
@@ -312,7 +356,10 @@ static void test_names_are_unambiguous(void **state) {
   size_t size;
   for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++) {
     assert_int_equal(lb__recipe_find(NULL, row->key.path), (int)i);
-    assert_int_equal(lb__recipe_find(NULL, last_word(row->key.path)), (int)i);
+    if (lb__recipe_is_bound(row))
+      assert_null(row->key.aliases);
+    else
+      assert_int_equal(lb__recipe_find(NULL, last_word(row->key.path)), (int)i);
     assert_non_null(row->key.type);
     assert_true(strlen(row->key.help) > 5);
     assert_ptr_equal(lb_recipe_key_at(i), &row->key);
@@ -323,6 +370,103 @@ static void test_names_are_unambiguous(void **state) {
     }
   }
   assert_null(lb_recipe_key_at(1000));
+}
+
+/* So that what was not given needs no line, and can be told from what was. */
+static void test_bound_keys_begin_at_zero(void **state) {
+  (void)state;
+  const lb__recipe_row *row;
+  lb_recipe *r = good(NEEDED);
+  for (size_t i = 0; (row = lb__recipe_row_at(i)) != NULL; i++)
+    if (lb__recipe_is_bound(row)) assert_false(lb__recipe_is_given(r, row));
+  assert_null(strstr(lb_recipe_text(r), "hidden_size"));
+  lb_recipe_free(r);
+}
+
+/* ---- students that are made ---- */
+
+static void test_student_of_random_weights(void **state) {
+  (void)state;
+  lb_recipe *r = good(MADE SHAPE "    tie_word_embeddings: false\n    rope_theta: 5e5\n"
+                                 "  tokenizer: some where\n");
+  assert_null(r->student.path);
+  assert_int_equal(r->student.config.hidden_size, 64);
+  assert_int_equal(r->student.config.tie_word_embeddings, 2);
+  assert_true(r->student.config.rope_theta == 5e5);
+  assert_int_equal(r->student.config.head_dim, 0);
+  assert_string_equal(r->student.tokenizer, "some where");
+  assert_non_null(strstr(lb_recipe_text(r), "\nstudent:\n  tokenizer: \"some where\"\n  config:\n"
+                                            "    model_type: null\n    hidden_size: 64\n"));
+  assert_null(strstr(lb_recipe_text(r), "shrink"));
+  lb_recipe_free(r);
+  r = good_with(MADE SHAPE, "student.config.hidden-size=32");
+  assert_int_equal(r->student.config.hidden_size, 32);
+  assert_int_equal(r->student.config.num_hidden_layers, 2);
+  lb_recipe_free(r);
+  r = good_with(MADE SHAPE, "student=gpt2"); /* the command line wins */
+  assert_string_equal(r->student.path, "gpt2");
+  assert_int_equal(r->student.config.hidden_size, 0);
+  lb_recipe_free(r);
+  r = good_with(MADE SHAPE, "student.config=c.json");
+  assert_string_equal(r->student.config.path, "c.json");
+  assert_int_equal(r->student.config.hidden_size, 0);
+  lb_recipe_free(r);
+}
+
+static void test_student_that_is_a_part(void **state) {
+  (void)state;
+  lb_recipe *r = good(MADE "  shrink: {layers: 4, dtype: bfloat16}\n");
+  assert_int_equal(r->student.shrink.layers.n, 1);
+  assert_int_equal(r->student.shrink.layers.items[0], 4);
+  assert_int_equal(r->student.shrink.dtype, 1 + LB_DTYPE_BF16);
+  assert_non_null(strstr(lb_recipe_text(r), "\n  shrink:\n    layers: [4]\n"));
+  assert_non_null(strstr(lb_recipe_text(r), "\n    dtype: bf16\n"));
+  lb_recipe_free(r);
+  r = good(MADE "  shrink: {hidden_size: 64, calibration: c.txt}\n");
+  assert_int_equal(r->student.shrink.hidden_size, 64);
+  assert_string_equal(r->student.shrink.calibration.items[0], "c.txt");
+  lb_recipe_free(r);
+  r = good_with("teacher: t\ndata: {train: x}\n", "student.shrink.layers=[0, 3]");
+  assert_int_equal(r->student.shrink.layers.n, 2);
+  lb_recipe_free(r);
+}
+
+static void test_student_errors(void **state) {
+  (void)state;
+  refused(MADE "  config:\n    hidden_siz: 3\n",
+          "r.yaml:5: unknown key 'student.config.hidden_siz'; did you mean 'hidden_size'?");
+  refused(NEEDED "hidden_size: 3\n", "did you mean 'student.config.hidden_size'?");
+  refused(NEEDED "hiden_size: 3\n", "did you mean 'student.config.hidden_size'?");
+  refused(NEEDED "layers: 3\n", "did you mean 'student.shrink.layers'?");
+  refused(MADE "  shrink: 4\n", "student.shrink is a section");
+  refused(MADE "  confg: {}\n", "unknown key 'student.confg'; did you mean 'config'?");
+  refused(MADE SHAPE "    head_dim: 0\n", "r.yaml:8: student.config.head_dim: want a whole number");
+  refused(MADE SHAPE "student.config.hidden_size: 3\n", "already given in line 5");
+  static const struct {
+    const char *text, *message;
+  } wrong[] = {
+      {MADE, "student is missing"},
+      {MADE "  config: {}\n", "student is missing"},
+      {MADE "  config: {hidden_size: 64}\n",
+       "student.config.num_hidden_layers is missing: a student of random weights needs it"},
+      {MADE SHAPE "  shrink: {layers: 2}\n",
+       "want one of: a model, student.config, student.shrink; found student.config student.shrink"},
+      {MADE "  shrink: {dtype: f32}\n", "student.shrink: want what to keep"},
+      {MADE "  shrink: {hidden_size: 8, layer_selection: influence}\n", "all layers are kept"},
+      {MADE "  shrink: {layers: [0, 1], layer_selection: influence}\n", "want how many"},
+      {MADE "  config: c.json\n  shrink: {layers: 2}\n", "want one of"},
+      {MADE "  tokenizer: x\n", "found none"},
+      {NEEDED "student.tokenizer: x\n", "student.tokenizer: only with student.config"},
+      {NEEDED "student.shrink.layers: 2\n", "found a model student.shrink"},
+      {MADE "  config: c.json\nstudent.config.head_dim: 3\n", "not both"},
+      {"teacher: none\ndata: {train: x}\nstudent:\n" SHAPE, "student.tokenizer is missing"},
+      {"teacher: none\ndata: {train: x}\nstudent: {shrink: {layers: 2}}\n", "there is no teacher"},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    refused_with(wrong[i].text, NULL, LB_E_ARG, wrong[i].message);
+  refused_override("student.shrink=4",
+                   "student.shrink is a section: want student.shrink.key=value");
+  refused_override("hidden_size=4", "did you mean 'student.config.hidden_size'?");
 }
 
 /* A choice is stored as its number, so the order must be that of the enum. */
@@ -373,6 +517,9 @@ static void test_round_trip(void **state) {
       "test:\n  prompt: |\n    two\n    lines\t\n\n"
       "train: {learning_rate: 3.3333333333333335e-5, resume_from_checkpoint: true, report_to: []}\n"
       "distill: {type: hidden, hidden_layers: [-1, 3], teacher_layers: [-1, 6]}\n"));
+  check_round_trip(good(MADE SHAPE "    rms_norm_eps: 1e-6\n"));
+  check_round_trip(good(MADE "  config: c.json\n  tokenizer: x\n"));
+  check_round_trip(good(MADE "  shrink: {layers: [0, 2]}\n"));
   lb_recipe *r = good(NEEDED "test: {prompt: \"\\xE9 a\\nb\"}\nsave_dtype: f16\n");
   assert_string_equal(r->test.prompt, "\xC3\xA9 a\nb");
   assert_int_equal(r->save_dtype, LB_DTYPE_F16);
@@ -642,6 +789,10 @@ int main(void) {
       cmocka_unit_test(test_every_wrong_type),
       cmocka_unit_test(test_every_range),
       cmocka_unit_test(test_names_are_unambiguous),
+      cmocka_unit_test(test_bound_keys_begin_at_zero),
+      cmocka_unit_test(test_student_of_random_weights),
+      cmocka_unit_test(test_student_that_is_a_part),
+      cmocka_unit_test(test_student_errors),
       cmocka_unit_test(test_choices_are_enums),
       cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_numbers),

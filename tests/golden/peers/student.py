@@ -3,7 +3,8 @@
 
     student.py LIMBECK_BINARY DATA_FOLDER
 
-Tiny runs of three kinds. The student's folder and a checkpoint in Transformers: no weight missing or
+First students of random weights, of every family: Transformers begins a model of the same config.json
+with the same distributions. Then tiny runs of three kinds. The student's folder and a checkpoint in Transformers: no weight missing or
 left over, logits of `limbeck score --json`, tokenizer; trainer_state.json in Transformers' own reader;
 TensorBoard's events in tensorboard's; the GGUF in llama.cpp. Prints one line per comparison; exit 1
 when one fails. Run by ../../e2e/test_student.sh.
@@ -16,7 +17,7 @@ import sys
 import tempfile
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerState
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, TrainerState
 from transformers.utils import logging
 
 import sides
@@ -30,6 +31,9 @@ RUNS = {  # name -> (teacher, student, documents, kind, what the weights are wri
 }
 TEXTS = ["The still drips slowly.", "def add(a, b):\n    return a + b\n", "Маленькая модель, naïve café"]
 SEQUENCES = [[5], [9, 41, 7, 280], list(range(30, 62))]
+
+
+FAMILIES = ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3_text"]
 
 
 def has(module):
@@ -54,6 +58,54 @@ def distill(limbeck, data, run, out):
     done = subprocess.run([limbeck.binary, "distill", recipe], capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"limbeck distill: exit {done.returncode}: {done.stderr.strip()}")
+
+
+# ---- students of random weights ----
+
+
+def begin(limbeck, data, family, out):
+    """Trains a new student for a step, so that its folder is made and used."""
+    shape = dict(model_type=family, hidden_size=64, num_hidden_layers=6, num_attention_heads=4,
+                 num_key_value_heads=4 if family == "gpt2" else 2)
+    keys = dict(teacher=os.path.join(data, "train", "llama-teacher"), train=os.path.join(data, "train", "llama.jsonl"),
+                output_dir=out, max_steps=1, warmup_steps=0, max_length=32,
+                report_to="none")
+    keys.update({f"student.config.{key}": value for key, value in shape.items()})
+    done = subprocess.run([limbeck.binary, "distill", "--no-plan"] + [f"{key}={value}" for key, value in keys.items()],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"limbeck distill: exit {done.returncode}: {done.stderr.strip()}")
+
+
+def check_beginning(name, folder):
+    """Every parameter: Transformers' own initialisation has this mean and deviation, within six standard errors."""
+    torch.manual_seed(1)
+    theirs = dict(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).named_parameters())
+    ours = dict(AutoModelForCausalLM.from_pretrained(folder).named_parameters())
+    report(theirs.keys() == ours.keys(), f"{name}: parameters", str(theirs.keys() ^ ours.keys()))
+    odd = []
+    for key in ours.keys() & theirs.keys():
+        a, b, n = ours[key].detach().double(), theirs[key].detach().double(), ours[key].numel()
+        deviation = b.std().item()
+        if deviation == 0.0:
+            same = torch.equal(a, b)
+        else:
+            same = (abs(a.mean() - b.mean()) < 6 * deviation * (2 / n) ** 0.5
+                    and abs(a.std() / deviation - 1) < 6 * (1 / n) ** 0.5)
+        if not same:
+            odd.append(key)
+    report(not odd, f"{name}: mean and deviation of {len(ours)} parameters", " ".join(odd))
+
+
+def check_new(limbeck, data, family, scratch):
+    name, out = f"new {family}", os.path.join(scratch, "new")
+    begin(limbeck, data, family, out)
+    init = os.path.join(out, "student-init")
+    check_loading(name, init, "f32")
+    check_beginning(name, init)
+    check_folder(name, limbeck, init, "f32")
+    check_tokenizer(name, limbeck, os.path.join(data, "train", "llama-teacher"), init)
+    check_folder(f"{name}, trained", limbeck, out, "f32")
 
 
 # ---- what is in a folder ----
@@ -143,6 +195,12 @@ def main():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(2)
+    for family in FAMILIES:
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                check_new(Limbeck(binary), data, family, scratch)
+            except Exception as error:
+                report(False, f"new {family}", f"{type(error).__name__}: {error}")
     for name, run in RUNS.items():
         with tempfile.TemporaryDirectory() as scratch:
             try:

@@ -1,0 +1,294 @@
+/* verb_compare.c - `limbeck compare`: a student beside its teacher and beside a baseline, on
+ * held-out documents. measures[] is the one list of what is told, for the table and for --json. */
+#include "generation_options.h"
+#include "json_writer.h"
+#include "run_display.h"
+#include "terminal.h"
+
+#include <limbeck/comparison.h>
+
+#include <math.h>
+#include <string.h>
+
+typedef struct compare_args {
+  verb_args words;
+  const char *models[LB_N_COMPARED];
+  text_list data, prompts;
+  int64_t max_length, max_documents, max_new_tokens;
+  precision_args precision;
+} compare_args;
+
+#define FIELD(field) offsetof(compare_args, field)
+static const option compare_options[] = {
+    {.name = "teacher",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(models[LB_COMPARED_TEACHER]),
+     .value = "MODEL",
+     .help = "what the student learned from: a folder, a .gguf file or a name in the hub cache",
+     .only_typed = true},
+    {.name = "student",
+     .aliases = "model",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(models[LB_COMPARED_STUDENT]),
+     .value = "MODEL",
+     .help = "the model in question",
+     .only_typed = true},
+    {.name = "baseline",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(models[LB_COMPARED_BASELINE]),
+     .value = "MODEL",
+     .help = "the same student without a teacher, or another one to beat",
+     .only_typed = true},
+    {.name = "data",
+     .aliases = "input",
+     .kind = OPTION_TEXTS,
+     .offset = FIELD(data),
+     .value = "FILE",
+     .help =
+         "documents that none of them was trained on: .jsonl, .json or .txt files, also .gz and "
+         ".zst, and folders; may be repeated. Of conversations and prompts only what is learned "
+         "counts",
+     .only_typed = true},
+    {.name = "prompt",
+     .aliases = "p",
+     .kind = OPTION_TEXTS,
+     .offset = FIELD(prompts),
+     .value = "TEXT",
+     .help = "a text that each model continues, to be read side by side; may be repeated",
+     .only_typed = true},
+    {.name = "max-new-tokens",
+     .aliases = "n",
+     .kind = OPTION_INT,
+     .offset = FIELD(max_new_tokens),
+     .value = "N",
+     .range = ">= 1",
+     .fallback = "50",
+     .help = "of each answer"},
+    {.name = "max-length",
+     .kind = OPTION_INT,
+     .offset = FIELD(max_length),
+     .value = "N",
+     .range = ">= 2",
+     .fallback = "1024",
+     .help = "tokens of a document; longer ones, and those longer than a context, lose their end"},
+    {.name = "max-documents",
+     .kind = OPTION_INT,
+     .offset = FIELD(max_documents),
+     .value = "N",
+     .range = ">= 0",
+     .fallback = "0",
+     .help = "read no more than so many; 0: all"},
+    PRECISION_OPTIONS(FIELD(precision), "f32"),
+    {0}};
+
+/* ---- what is told ---- */
+
+typedef enum measure_kind { PLAIN, SHARE, COUNT, BYTES, RATE } measure_kind;
+static const struct measure {
+  const char *key, *label;
+  measure_kind kind;
+  size_t offset;
+  int better; /* -1: less is better, 1: more is, 0: neither */
+} measures[] = {
+    {"perplexity", "perplexity", PLAIN, offsetof(lb_compared, perplexity), -1},
+    {"forward_kl", "KL(teacher || it), nats", PLAIN, offsetof(lb_compared, forward_kl), -1},
+    {"reverse_kl", "KL(it || teacher), nats", PLAIN, offsetof(lb_compared, reverse_kl), -1},
+    {"agreement", "same best token as the teacher", SHARE, offsetof(lb_compared, agreement), 1},
+    {"accuracy", "best token is the text's", SHARE, offsetof(lb_compared, accuracy), 1},
+    {"calibration_error", "calibration error", SHARE, offsetof(lb_compared, calibration_error), -1},
+    {"parameters", "parameters", COUNT, offsetof(lb_compared, parameters), 0},
+    {"size_bytes", "size", BYTES, offsetof(lb_compared, size_bytes), 0},
+    {"read_tokens_per_second", "reads, tokens/s", RATE, offsetof(lb_compared, read_rate), 0},
+    {"write_tokens_per_second", "writes, tokens/s", RATE, offsetof(lb_compared, write_rate), 0},
+};
+enum { N_MEASURES = sizeof measures / sizeof *measures };
+
+static const void *value_of(const lb_compared *m, const struct measure *of) {
+  return (const char *)m + of->offset;
+}
+static double real_of(const lb_compared *m, const struct measure *of) {
+  return *(const double *)value_of(m, of);
+}
+
+static void put_value(text *cell, const lb_compared *m, const struct measure *of) {
+  bool is_real = of->kind == PLAIN || of->kind == SHARE || of->kind == RATE;
+  if (is_real && !isfinite(real_of(m, of)))
+    text_putf(cell, "-");
+  else if (of->kind == PLAIN)
+    text_putf(cell, "%.4g", real_of(m, of));
+  else if (of->kind == SHARE)
+    text_putf(cell, "%.1f %%", 100 * real_of(m, of));
+  else if (of->kind == RATE)
+    format_thousands(cell, real_of(m, of));
+  else if (of->kind == COUNT)
+    format_count(cell, *(const int64_t *)value_of(m, of));
+  else
+    format_bytes(cell, *(const uint64_t *)value_of(m, of));
+}
+
+static void print_measures(const cli *c, const lb_model_comparison *found) {
+  table t = {.header = {""}};
+  size_t column = 1;
+  for (int r = 0; r < LB_N_COMPARED; r++)
+    if (found->models[r].is_there) t.header[column++] = lb_compared_role_name((lb_compared_role)r);
+  t.align = column == 1 + LB_N_COMPARED ? "lrrr" : "lrr"; /* a student is never alone */
+  for (size_t i = 0; i < N_MEASURES; i++) {
+    table_add(&t, "%s", measures[i].label);
+    for (int r = 0; r < LB_N_COMPARED; r++) {
+      if (!found->models[r].is_there) continue;
+      text cell = {0};
+      put_value(&cell, &found->models[r], &measures[i]);
+      table_add(&t, "%s", text_get(&cell));
+      text_free(&cell);
+    }
+  }
+  table_print(&t, c, stdout);
+  table_free(&t);
+}
+
+/* By how many percent a difference of logarithms lowers the perplexity. */
+static double percent(double gain) {
+  return 100 * (1 - exp(-gain));
+}
+
+/* Chance alone exceeds twice the standard error once in twenty. */
+static void print_gain(const lb_model_comparison *found) {
+  double gain = fabs(found->gain), error = 2 * found->gain_error;
+  if (!isfinite(gain) || !isfinite(error)) return;
+  if (gain <= error)
+    printf("\nstudent and baseline cannot be told apart: perplexities are %.1f %% apart, other "
+           "documents "
+           "change that by %.1f %%\n",
+           percent(gain), percent(error));
+  else
+    printf("\nthe %s has the lower perplexity, by %.1f %% (%.1f to %.1f %% with other documents)\n",
+           found->gain > 0 ? "student" : "baseline", percent(gain), percent(gain - error),
+           percent(gain + error));
+}
+
+static void print_answers(const cli *c, const compare_args *args,
+                          const lb_model_comparison *found) {
+  const char *bold = terminal_bold(c, stdout), *plain = terminal_plain(c, stdout);
+  for (size_t i = 0; i < args->prompts.n; i++) {
+    printf("\n%sprompt%s    ", bold, plain);
+    terminal_print_text(stdout, c->out_is_terminal, args->prompts.items[i],
+                        strlen(args->prompts.items[i]));
+    for (int r = 0; r < LB_N_COMPARED; r++) {
+      const lb_compared *m = &found->models[r];
+      if (!m->is_there) continue;
+      printf("\n%s%-9s%s ", bold, lb_compared_role_name((lb_compared_role)r), plain);
+      terminal_print_text(stdout, c->out_is_terminal, m->answers[i], strlen(m->answers[i]));
+    }
+    putchar('\n');
+  }
+}
+
+static void print_text(const cli *c, const compare_args *args, const lb_model_comparison *found) {
+  print_measures(c, found);
+  printf("\n%lld documents, %lld tokens, %lld of them predicted", (long long)found->documents,
+         (long long)found->tokens, (long long)found->measured);
+  if (found->cut > 0) printf("; %lld documents lost their end", (long long)found->cut);
+  putchar('\n');
+  print_gain(found);
+  print_answers(c, args, found);
+}
+
+/* ---- for programs ---- */
+
+static void write_model(writer *w, const compare_args *args, const lb_compared *m, const char *role,
+                        const char *path) {
+  writer_open_object(w, role);
+  writer_string(w, "model", path);
+  for (size_t i = 0; i < N_MEASURES; i++) {
+    const struct measure *of = &measures[i];
+    if (of->kind == COUNT)
+      writer_int(w, of->key, *(const int64_t *)value_of(m, of));
+    else if (of->kind == BYTES)
+      writer_uint(w, of->key, *(const uint64_t *)value_of(m, of));
+    else
+      writer_real(w, of->key, real_of(m, of));
+  }
+  writer_open_array(w, "answers");
+  for (size_t i = 0; i < args->prompts.n; i++) writer_string(w, NULL, m->answers[i]);
+  writer_close_array(w);
+  writer_close_object(w);
+}
+
+static void print_json(const compare_args *args, const lb_model_comparison *found) {
+  writer w = {0};
+  writer_open_object(&w, NULL);
+  writer_int(&w, "documents", found->documents);
+  writer_int(&w, "tokens", found->tokens);
+  writer_int(&w, "measured_tokens", found->measured);
+  writer_int(&w, "cut_documents", found->cut);
+  writer_open_array(&w, "prompts");
+  for (size_t i = 0; i < args->prompts.n; i++) writer_string(&w, NULL, args->prompts.items[i]);
+  writer_close_array(&w);
+  for (int r = 0; r < LB_N_COMPARED; r++)
+    if (found->models[r].is_there)
+      write_model(&w, args, &found->models[r], lb_compared_role_name((lb_compared_role)r),
+                  args->models[r]);
+  writer_real(&w, "log_perplexity_gain", found->gain);
+  writer_real(&w, "log_perplexity_gain_error", found->gain_error);
+  writer_close_object(&w);
+  writer_end_line(&w);
+  writer_free(&w);
+}
+
+/* ---- the verb ---- */
+
+static void show_phase(void *ctx, const char *what) {
+  progress_show(ctx, 0, 0, what);
+}
+
+static int run_compare(cli *c, void *opaque) {
+  const compare_args *args = opaque;
+  progress bar = {.c = c, .title = "compare"};
+  lb_compare_options o = lb_compare_options_default();
+  lb_model_comparison *found;
+  lb_error err = {0};
+  if (args->models[LB_COMPARED_STUDENT] == NULL || args->data.n == 0)
+    return cli_usage(c, "limbeck compare --teacher T --student S --data held-out.jsonl", "want %s",
+                     args->data.n == 0 ? "--data" : "--student");
+  for (size_t r = 0; r < LB_N_COMPARED; r++) o.models[r] = args->models[r];
+  o.data = args->data.items;
+  o.n_data = args->data.n;
+  o.prompts = args->prompts.items;
+  o.n_prompts = args->prompts.n;
+  o.max_length = args->max_length;
+  o.max_documents = args->max_documents;
+  o.max_new_tokens = args->max_new_tokens;
+  o.on_phase = show_phase;
+  o.on_phase_ctx = &bar;
+  o.cancel = &cli_cancelled;
+  lb_status st = generation_model_options(&o.how, c, &args->precision, &err);
+  if (st == LB_OK) st = lb_compare(&found, &o, &err);
+  progress_end(&bar);
+  if (st != LB_OK) return cli_error(c, &err);
+  if (c->global.json)
+    print_json(args, found);
+  else
+    print_text(c, args, found);
+  lb_model_comparison_free(found);
+  return CLI_DONE;
+}
+
+const verb verb_compare = {
+    .name = "compare",
+    .summary = "a student beside its teacher and a baseline",
+    .description =
+        "Reads documents with each model and tells how surprised it is (perplexity), how far its "
+        "predictions are from the teacher's (KL both ways, how often the best token is the same), "
+        "how "
+        "often its best token is the text's, and whether its probabilities mean what they say "
+        "(calibration error: the mean difference between the probability of its best token and how "
+        "often that is right, in 15 bins); size and speed; and its answers to prompts.\n\n"
+        "With a baseline the difference of the perplexities comes with its standard error over "
+        "documents; one below twice that is not told as a difference. With --json: one object.",
+    .options = compare_options,
+    .examples = {{"limbeck compare --teacher gpt2-medium --student distilled --data held-out.jsonl",
+                  "how much of the teacher it has"},
+                 {"limbeck compare --teacher T --student S --baseline B --data texts -p \"Once\"",
+                  "was the teacher worth it, and how do they write"}},
+    .args_size = sizeof(compare_args),
+    .run = run_compare};
