@@ -271,12 +271,52 @@ static void test_shrink_faults(void **state) {
   assert_true(fault_each_io(&c) > 20);
 }
 
+/* ---- configurations that speak of ids in other ways ---- */
+
+static void expect_refused(const char *generation, const char *part) {
+  static const char config[] = "{\"bos_token_id\": 2, \"eos_token_id\": [3, 4], ";
+  char model[600], out[600], whole[400];
+  int64_t numbers[TINY_KNOWN + 16] = {[3] = 1};
+  lb_tokenizer *t;
+  snprintf(model, sizeof model, "%s", folder);
+  snprintf(out, sizeof out, "%s/out", folder);
+  snprintf(whole, sizeof whole, "%s%s}", config, generation);
+  tiny_model_write(model, (tiny_options){.seed = 1});
+  scratch_write_text(folder, "generation_config.json", whole);
+  assert_int_equal(lb_tokenizer_open(&t, model, &err), LB_OK);
+  lb_token_counts counts = {.n_ids = lb_tokenizer_size(t), .counts = numbers};
+  lb_tokenizer_free(t);
+  lb_shrink_options o = lb_shrink_options_default();
+  o.vocabulary = &counts;
+  lb_status st = lb_shrink(model, out, &o, &err);
+  if (part == NULL) {
+    if (st != LB_OK) fail_msg("%s", err.message);
+    scratch_empty(out);
+    remove(out);
+    return;
+  }
+  assert_int_equal(st, LB_E_UNSUPPORTED);
+  if (strstr(err.message, part) == NULL) fail_msg("%s", err.message);
+  assert_false(scratch_exists(folder, "out"));
+}
+
+static void test_other_ids(void **state) {
+  (void)state;
+  expect_refused("\"suppress_tokens\": [9, 10], \"pad_token_id\": -1, \"cls_token_id\": null",
+                 NULL);
+  expect_refused("\"bad_words_ids\": [[5]]", "bad_words_ids");
+  expect_refused("\"sequence_bias\": {\"5\": 1}", "sequence_bias");
+  expect_refused("\"image_token_ids\": [[5]]", "not as an id or a list");
+  expect_refused("\"sep_token_id\": \"5\"", "not as an id or a list");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
       cmocka_unit_test(test_malformed),
       cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
       cmocka_unit_test_setup_teardown(test_too_few_rows, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_other_ids, setup, teardown),
       cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
       cmocka_unit_test_setup_teardown(test_shrink_faults, setup, teardown),
   };
