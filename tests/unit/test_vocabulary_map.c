@@ -220,7 +220,8 @@ static void test_faults(void **state) {
   (void)state;
   files f;
   char trimmed[600];
-  snprintf(f.teacher, sizeof f.teacher, MODELS "llama-tied-gqa");
+  snprintf(f.teacher, sizeof f.teacher, "%s", folder);
+  tiny_model_write(folder, (tiny_options){.seed = 1});
   trim(f.teacher, trimmed, f.student);
   fault_case c = {.run = open_cut, .ctx = &f, .may_survive = true};
   assert_true(fault_each_allocation(&c) > 50);
@@ -229,19 +230,12 @@ static void test_faults(void **state) {
 }
 
 static lb_status shrink_once(void *ctx, lb_error *e) {
-  const files *f = ctx;
-  const char *paths[1] = {f->student};
-  lb_token_counts *counts;
-  lb_status st = lb_token_counts_read(&counts, f->teacher, paths, 1, NULL, e);
-  if (st != LB_OK) return st;
   char out[700];
   snprintf(out, sizeof out, "%s/out", folder);
   lb_shrink_options o = lb_shrink_options_default();
-  o.vocabulary = counts;
+  o.vocabulary = ctx;
   o.overwrite = true;
-  st = lb_shrink(f->teacher, out, &o, e);
-  lb_token_counts_free(counts);
-  return st;
+  return lb_shrink(folder, out, &o, e);
 }
 
 /* What is left is a whole folder or none. */
@@ -263,12 +257,16 @@ static void check_folder(void *ctx, lb_status status, bool left_behind) {
 
 static void test_shrink_faults(void **state) {
   (void)state;
-  files f;
-  snprintf(f.teacher, sizeof f.teacher, MODELS "llama-tied-gqa");
-  snprintf(f.student, sizeof f.student, "%s/texts.txt", folder);
+  char path[600];
+  const char *paths[1] = {path};
+  lb_token_counts *counts;
+  tiny_model_write(folder, (tiny_options){.seed = 1});
+  snprintf(path, sizeof path, "%s/texts.txt", folder);
   scratch_write_text(folder, "texts.txt", text);
-  fault_case c = {.run = shrink_once, .check = check_folder, .ctx = &f, .may_survive = true};
+  assert_int_equal(lb_token_counts_read(&counts, folder, paths, 1, NULL, &err), LB_OK);
+  fault_case c = {.run = shrink_once, .check = check_folder, .ctx = counts, .may_survive = true};
   assert_true(fault_each_io(&c) > 20);
+  lb_token_counts_free(counts);
 }
 
 /* ---- configurations that speak of ids in other ways ---- */
