@@ -110,9 +110,12 @@ static double real_of(const lb_compared *m, const struct measure *of) {
   return *(const double *)value_of(m, of);
 }
 
+static bool is_real(const struct measure *of) {
+  return of->kind == PLAIN || of->kind == SHARE || of->kind == RATE;
+}
+
 static void put_value(text *cell, const lb_compared *m, const struct measure *of) {
-  bool is_real = of->kind == PLAIN || of->kind == SHARE || of->kind == RATE;
-  if (is_real && !isfinite(real_of(m, of)))
+  if (is_real(of) && !isfinite(real_of(m, of)))
     text_putf(cell, "-");
   else if (of->kind == PLAIN)
     text_putf(cell, "%.4g", real_of(m, of));
@@ -126,6 +129,14 @@ static void put_value(text *cell, const lb_compared *m, const struct measure *of
     format_bytes(cell, *(const uint64_t *)value_of(m, of));
 }
 
+/* Without a teacher there is nothing to say of it. */
+static bool is_measured(const lb_model_comparison *found, const struct measure *of) {
+  for (int r = 0; r < LB_N_COMPARED; r++)
+    if (found->models[r].is_there && (!is_real(of) || isfinite(real_of(&found->models[r], of))))
+      return true;
+  return false;
+}
+
 static void print_measures(const cli *c, const lb_model_comparison *found) {
   table t = {.header = {""}};
   size_t column = 1;
@@ -133,6 +144,7 @@ static void print_measures(const cli *c, const lb_model_comparison *found) {
     if (found->models[r].is_there) t.header[column++] = lb_compared_role_name((lb_compared_role)r);
   t.align = column == 1 + LB_N_COMPARED ? "lrrr" : "lrr"; /* a student is never alone */
   for (size_t i = 0; i < N_MEASURES; i++) {
+    if (!is_measured(found, &measures[i])) continue;
     table_add(&t, "%s", measures[i].label);
     for (int r = 0; r < LB_N_COMPARED; r++) {
       if (!found->models[r].is_there) continue;
@@ -237,8 +249,8 @@ static void print_json(const compare_args *args, const lb_model_comparison *foun
 
 /* ---- the verb ---- */
 
-static void show_phase(void *ctx, const char *what) {
-  progress_show(ctx, 0, 0, what);
+static void show_phase(void *ctx, const char *what, uint64_t done, uint64_t total) {
+  progress_show(ctx, (size_t)done, (size_t)total, what);
 }
 
 static int run_compare(cli *c, void *opaque) {

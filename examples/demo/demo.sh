@@ -10,7 +10,7 @@ set -eu
 [ $# = 3 ] || { echo "usage: $0 LIMBECK DEMO_TEXTS FOLDER" >&2; exit 2; }
 limbeck=$1 demo_texts=$2 out=$3
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-documents=${DEMO_DOCUMENTS:-960} seed=${DEMO_SEED:-1} questions=${DEMO_QUESTIONS:-100}
+documents=${DEMO_DOCUMENTS:-480} seed=${DEMO_SEED:-1} questions=${DEMO_QUESTIONS:-100}
 teacher=$here/teacher distilled=$out/distilled alone=$out/text-alone
 begun=$(date +%s)
 

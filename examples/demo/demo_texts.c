@@ -2,9 +2,12 @@
  * as much as one wants, and so that answers can be checked exactly.
  *
  *   demo_texts make FOLDER DOCUMENTS SEED QUESTIONS
- *       train.jsonl, held-out.jsonl, harder.jsonl; questions.jsonl, harder-questions.jsonl: sums
- * that are held out, without what comes after the question demo_texts check QUESTIONS ANSWERS how
- * many answers are right; ANSWERS is what `limbeck generate --input QUESTIONS --json` prints
+ *   demo_texts check QUESTIONS ANSWERS
+ *
+ * make: train.jsonl and held-out.jsonl, of which there are QUESTIONS or more; harder.jsonl;
+ * questions.jsonl and harder-questions.jsonl: sums that are held out, up to the question mark.
+ * check: how many answers are right, ANSWERS being what `limbeck generate --input QUESTIONS --json`
+ * prints.
  *
  * A text is a pure function of (seed, number). Which of them are held out is a function of the text
  * itself: a held-out text is in no training file of any seed. "Harder" sums have larger numbers and
@@ -314,8 +317,8 @@ static void make(const char *folder, uint64_t n_documents, uint64_t seed, uint64
   FILE *train = create(folder, "train.jsonl"), *held_out = create(folder, "held-out.jsonl"),
        *harder = create(folder, "harder.jsonl"), *questions = create(folder, "questions.jsonl"),
        *hard_questions = create(folder, "harder-questions.jsonl");
-  uint64_t n_questions = 0;
-  for (uint64_t i = 0; i < n_documents || n_questions < wanted; i++) {
+  uint64_t n_questions = 0, n_held_out = 0;
+  for (uint64_t i = 0; i < n_documents || n_questions < wanted || n_held_out < wanted; i++) {
     text t = {0};
     sum s = {0};
     begin_text(seed, i);
@@ -327,7 +330,12 @@ static void make(const char *folder, uint64_t n_documents, uint64_t seed, uint64
       put_story(&t);
     }
     bool is_out = is_held_out(t.bytes);
-    if (is_wanted) write_text(is_out ? held_out : train, t.bytes);
+    if (is_out && (is_wanted || n_held_out < wanted)) {
+      write_text(held_out, t.bytes);
+      n_held_out++;
+    } else if (!is_out && is_wanted) {
+      write_text(train, t.bytes);
+    }
     if (is_sum && is_out && n_questions++ < wanted) write_question(questions, &s);
   }
   for (uint64_t i = 0; i < wanted; i++) {

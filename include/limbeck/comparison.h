@@ -36,8 +36,9 @@ typedef struct lb_compare_options {
   size_t n_prompts;
   int64_t max_new_tokens; /* default 50 */
   lb_model_options how;   /* all models are opened; default: in F32 */
-  /* "opening the teacher", "reading documents, student"; may be NULL */
-  void (*on_phase)(void *ctx, const char *what);
+  /* "opening, teacher"; "reading documents, student", with how many readings of a document by a
+   * model are done of how many; total 0: not known yet. May be NULL */
+  void (*on_phase)(void *ctx, const char *what, uint64_t done, uint64_t total);
   void *on_phase_ctx;
   const volatile int *cancel; /* non-zero there ends it with LB_E_CANCELLED; may be NULL */
 } lb_compare_options;

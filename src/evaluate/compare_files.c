@@ -50,13 +50,14 @@ typedef struct work {
   int64_t *measured; /* [n_documents] tokens with a target */
   int64_t vocab;     /* true common size of all */
   opinion opinions[LB_N_COMPARED];
+  uint64_t done, total; /* readings of a document by a model */
   box *out;
 } work;
 
 static lb_status phase(const work *w, const char *what, lb_compared_role role, lb_error *err) {
   char text[64];
   snprintf(text, sizeof text, "%s, %s", what, lb_compared_role_name(role));
-  if (w->o->on_phase != NULL) w->o->on_phase(w->o->on_phase_ctx, text);
+  if (w->o->on_phase != NULL) w->o->on_phase(w->o->on_phase_ctx, text, w->done, w->total);
   return w->o->cancel != NULL && *w->o->cancel != 0
              ? lb__fail(err, LB_E_CANCELLED, "comparison: stopped")
              : LB_OK;
@@ -130,6 +131,8 @@ static lb_status open_documents(work *w, lb_error *err) {
   w->measured = lb__new_array((size_t)n, sizeof *w->measured);
   if (w->measured == NULL) return lb__fail_nomem(err, "documents");
   for (int64_t i = 0; i < n; i++) w->measured[i] = lb__corpus_document(w->documents, i).n_trained;
+  for (lb_compared_role r = 0; r < LB_N_COMPARED; r++) /* by itself, and beside the teacher */
+    if (w->models[r] != NULL) w->total += (uint64_t)n * (r == LB_COMPARED_TEACHER ? 1 : 2);
   w->out->found.cut = lb__corpus_get_facts(w->documents)->n_truncated;
   return LB_OK;
 }
@@ -169,6 +172,7 @@ static lb_status read_group(work *w, lb_compared_role role, int64_t *first, lb_e
     add_row(&w->opinions[role], begin + (int64_t)i, &d, lb_scores_get(scores, i));
   }
   lb_scores_free(scores);
+  w->done += n;
   return LB_OK;
 }
 
@@ -213,6 +217,7 @@ static lb_status beside_teacher(work *w, lb_compared_role role, lb_error *err) {
     st = lb__compare_models(&c, w->models[LB_COMPARED_TEACHER], w->models[role], w->documents,
                             w->vocab, w->o->cancel, err);
   if (st != LB_OK) return st;
+  w->done += (uint64_t)lb__corpus_n_documents(w->documents);
   fill_from(it, &c.student);
   it->forward_kl = c.forward_kl;
   it->reverse_kl = c.reverse_kl;

@@ -89,6 +89,7 @@ for word in teacher student baseline perplexity "KL(teacher || it)" "calibration
 run compare --student "$llama" --baseline "$llama" --data "$work/texts.jsonl"
 exits 0
 out_has "cannot be told apart"
+case $out in *KL*) fail "$what: tells of a teacher that is not there" ;; esac
 
 # ---- what is refused ----
 run compare --teacher "$other" --data "$work/texts.jsonl"
