@@ -35,16 +35,30 @@ static bool forbids_ids(const char *key) {
   return strcmp(key, "suppress_tokens") == 0 || strcmp(key, "begin_suppress_tokens") == 0;
 }
 
-/* Settings of generation that say ids in ways of their own. */
-static lb_status refuse_other_ids(const json_t *j, const char *file, lb_error *err) {
-  static const char *const keys[] = {"bad_words_ids", "force_words_ids", "forced_decoder_ids",
-                                     "sequence_bias"};
-  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-    const json_t *value = json_object_get(j, keys[i]);
-    if (value != NULL && !json_is_null(value))
-      return lb__fail(err, LB_E_UNSUPPORTED,
-                      "%s: key '%s' names tokens, and they cannot be given new ids; remove it",
-                      file, keys[i]);
+/* One id, or a list of nothing but ids. */
+static bool is_ids(const json_t *value) {
+  bool all = json_is_integer(value) || json_is_array(value);
+  for (size_t i = 0; i < json_array_size(value) && all; i++)
+    all = json_is_integer(json_array_get(value, i));
+  return all;
+}
+
+/* Whether all ids can be given new ones: some settings say them in ways of their own. */
+static lb_status check_ids(json_t *j, const char *file, lb_error *err) {
+  static const char *const others[] = {"bad_words_ids", "force_words_ids", "forced_decoder_ids",
+                                       "sequence_bias"};
+  const char *key;
+  json_t *value;
+  json_object_foreach(j, key, value) {
+    bool fine = json_is_null(value) || is_ids(value) || !(names_ids(key) || forbids_ids(key));
+    for (size_t i = 0; i < sizeof others / sizeof *others && fine; i++)
+      fine = strcmp(others[i], key) != 0 || json_is_null(value);
+    if (!fine)
+      return lb__fail(
+          err, LB_E_UNSUPPORTED,
+          "%s: key '%s' names tokens, but not as an id or a list of ids, so they cannot "
+          "be given new ones; remove it",
+          file, key);
   }
   return LB_OK;
 }
@@ -92,11 +106,10 @@ static lb_status change_ids(json_t *j, const lb__vocabulary_cut *cut, const char
   const char *key;
   json_t *value;
   void *next;
-  lb_status st = refuse_other_ids(j, file, err);
+  lb_status st = check_ids(j, file, err);
   json_object_foreach_safe(j, next, key, value) {
-    bool speaks = names_ids(key) || forbids_ids(key);
-    bool is_id = json_is_integer(value) && json_integer_value(value) >= 0;
-    if (st != LB_OK || !speaks || !(is_id || json_is_array(value))) continue;
+    bool is_none = json_is_null(value) || (json_is_integer(value) && json_integer_value(value) < 0);
+    if (st != LB_OK || is_none || !(names_ids(key) || forbids_ids(key))) continue;
     if (json_object_set_new(j, key, changed(value, cut)) != 0) st = lb__fail_nomem(err, file);
   }
   return st;
@@ -116,9 +129,8 @@ static lb_status collect_needed(lb__token_ids *out, const lb__conversion *c, lb_
   json_t *config = lb__checkpoint_config(c->source); /* NULL: a GGUF */
   lb__hf_generation g = {0};
   lb_status st = config != NULL ? lb__hf_generation_read(&g, name, err) : LB_OK;
-  if (st == LB_OK && g.tree != NULL) st = refuse_other_ids(g.tree, "generation_config.json", err);
-  if (st == LB_OK && config != NULL)
-    st = refuse_other_ids(lb__hf_text_config(config), "config.json", err);
+  if (st == LB_OK) st = check_ids(g.tree, "generation_config.json", err);
+  if (st == LB_OK && config != NULL) st = check_ids(lb__hf_text_config(config), "config.json", err);
   bool fits = true;
   if (st == LB_OK && config != NULL)
     fits = collect_all(out, config) && collect_all(out, lb__hf_text_config(config)) &&

@@ -12,7 +12,7 @@
 
 enum { VERSION = 1 };
 #define FORMAT    "limbeck-vocab-map"
-#define FILE_MOST ((size_t)32 << 20)
+#define FILE_MOST ((size_t)8 << 20) /* a million ids */
 
 void lb__vocabulary_map_free(lb__vocabulary_map *m) {
   if (m == NULL) return;

@@ -220,7 +220,8 @@ static void test_faults(void **state) {
   (void)state;
   files f;
   char trimmed[600];
-  snprintf(f.teacher, sizeof f.teacher, MODELS "llama-tied-gqa");
+  snprintf(f.teacher, sizeof f.teacher, "%s", folder);
+  tiny_model_write(folder, (tiny_options){.seed = 1});
   trim(f.teacher, trimmed, f.student);
   fault_case c = {.run = open_cut, .ctx = &f, .may_survive = true};
   assert_true(fault_each_allocation(&c) > 50);
@@ -229,19 +230,12 @@ static void test_faults(void **state) {
 }
 
 static lb_status shrink_once(void *ctx, lb_error *e) {
-  const files *f = ctx;
-  const char *paths[1] = {f->student};
-  lb_token_counts *counts;
-  lb_status st = lb_token_counts_read(&counts, f->teacher, paths, 1, NULL, e);
-  if (st != LB_OK) return st;
   char out[700];
   snprintf(out, sizeof out, "%s/out", folder);
   lb_shrink_options o = lb_shrink_options_default();
-  o.vocabulary = counts;
+  o.vocabulary = ctx;
   o.overwrite = true;
-  st = lb_shrink(f->teacher, out, &o, e);
-  lb_token_counts_free(counts);
-  return st;
+  return lb_shrink(folder, out, &o, e);
 }
 
 /* What is left is a whole folder or none. */
@@ -263,12 +257,55 @@ static void check_folder(void *ctx, lb_status status, bool left_behind) {
 
 static void test_shrink_faults(void **state) {
   (void)state;
-  files f;
-  snprintf(f.teacher, sizeof f.teacher, MODELS "llama-tied-gqa");
-  snprintf(f.student, sizeof f.student, "%s/texts.txt", folder);
+  char path[600];
+  const char *paths[1] = {path};
+  lb_token_counts *counts;
+  tiny_model_write(folder, (tiny_options){.seed = 1});
+  snprintf(path, sizeof path, "%s/texts.txt", folder);
   scratch_write_text(folder, "texts.txt", text);
-  fault_case c = {.run = shrink_once, .check = check_folder, .ctx = &f, .may_survive = true};
+  assert_int_equal(lb_token_counts_read(&counts, folder, paths, 1, NULL, &err), LB_OK);
+  fault_case c = {.run = shrink_once, .check = check_folder, .ctx = counts, .may_survive = true};
   assert_true(fault_each_io(&c) > 20);
+  lb_token_counts_free(counts);
+}
+
+/* ---- configurations that speak of ids in other ways ---- */
+
+static void expect_refused(const char *generation, const char *part) {
+  static const char config[] = "{\"bos_token_id\": 2, \"eos_token_id\": [3, 4], ";
+  char model[600], out[600], whole[400];
+  int64_t numbers[TINY_KNOWN + 16] = {[3] = 1};
+  lb_tokenizer *t;
+  snprintf(model, sizeof model, "%s", folder);
+  snprintf(out, sizeof out, "%s/out", folder);
+  snprintf(whole, sizeof whole, "%s%s}", config, generation);
+  tiny_model_write(model, (tiny_options){.seed = 1});
+  scratch_write_text(folder, "generation_config.json", whole);
+  assert_int_equal(lb_tokenizer_open(&t, model, &err), LB_OK);
+  lb_token_counts counts = {.n_ids = lb_tokenizer_size(t), .counts = numbers};
+  lb_tokenizer_free(t);
+  lb_shrink_options o = lb_shrink_options_default();
+  o.vocabulary = &counts;
+  lb_status st = lb_shrink(model, out, &o, &err);
+  if (part == NULL) {
+    if (st != LB_OK) fail_msg("%s", err.message);
+    scratch_empty(out);
+    remove(out);
+    return;
+  }
+  assert_int_equal(st, LB_E_UNSUPPORTED);
+  if (strstr(err.message, part) == NULL) fail_msg("%s", err.message);
+  assert_false(scratch_exists(folder, "out"));
+}
+
+static void test_other_ids(void **state) {
+  (void)state;
+  expect_refused("\"suppress_tokens\": [9, 10], \"pad_token_id\": -1, \"cls_token_id\": null",
+                 NULL);
+  expect_refused("\"bad_words_ids\": [[5]]", "bad_words_ids");
+  expect_refused("\"sequence_bias\": {\"5\": 1}", "sequence_bias");
+  expect_refused("\"image_token_ids\": [[5]]", "not as an id or a list");
+  expect_refused("\"sep_token_id\": \"5\"", "not as an id or a list");
 }
 
 int main(void) {
@@ -277,6 +314,7 @@ int main(void) {
       cmocka_unit_test(test_malformed),
       cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
       cmocka_unit_test_setup_teardown(test_too_few_rows, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_other_ids, setup, teardown),
       cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
       cmocka_unit_test_setup_teardown(test_shrink_faults, setup, teardown),
   };
