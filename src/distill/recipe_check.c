@@ -46,7 +46,7 @@ static lb_status check_shrink(const lb_recipe *r, const char **key, lb_error *er
       r->student.shrink.hidden_size > 0 || r->student.shrink.num_attention_heads > 0 ||
       r->student.shrink.num_key_value_heads > 0 || r->student.shrink.intermediate_size > 0;
   bool has_fewer_tokens = r->student.shrink.vocab_from.n > 0 || r->student.shrink.vocab_size > 0;
-  *key = "student.shrink";
+  *key = "student";
   if (strcmp(r->teacher, "none") == 0)
     return lb__fail(err, LB_E_ARG, "student.shrink: there is no teacher to take a part of");
   if (n_layers == 0 && !is_narrower && !has_fewer_tokens)
