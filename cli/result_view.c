@@ -155,6 +155,10 @@ void result_print(const lb_distill_result *r, const cli *c) {
   printf("\n%sthe student is in%s\n", terminal_bold(c, stdout), terminal_plain(c, stdout));
   print_command("", r->output_dir, "");
   if (r->gguf[0] != '\0') print_command("", r->gguf, "");
+  if (r->report[0] != '\0') {
+    printf("%sits report%s\n", terminal_bold(c, stdout), terminal_plain(c, stdout));
+    print_command("", r->report, "");
+  }
   printf("%stry it%s\n", terminal_bold(c, stdout), terminal_plain(c, stdout));
   print_command("limbeck generate ", r->output_dir, " --prompt \"...\"");
   if (r->gguf[0] != '\0')
@@ -188,6 +192,7 @@ void result_write(const lb_distill_result *r) {
   write_path(&w, "output_dir", r->output_dir);
   write_path(&w, "last_checkpoint", r->last_checkpoint);
   write_path(&w, "gguf", r->gguf);
+  write_path(&w, "report", r->report);
   writer_int(&w, "steps", r->steps);
   writer_int(&w, "skipped_steps", r->skipped_steps);
   writer_int(&w, "rollbacks", r->rollbacks);

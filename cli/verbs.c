@@ -5,13 +5,13 @@
 #include <string.h>
 
 extern const verb verb_distill, verb_plan, verb_verify, verb_generate, verb_chat, verb_score,
-    verb_compare, verb_tokenize, verb_inspect, verb_convert, verb_shrink, verb_doctor, verb_bench,
-    verb_help, verb_version, verb_completion;
+    verb_compare, verb_report, verb_tokenize, verb_inspect, verb_convert, verb_shrink, verb_doctor,
+    verb_bench, verb_help, verb_version, verb_completion;
 
-static const verb *const verbs[] = {&verb_distill, &verb_plan,    &verb_verify,  &verb_generate,
-                                    &verb_chat,    &verb_score,   &verb_compare, &verb_tokenize,
-                                    &verb_inspect, &verb_convert, &verb_shrink,  &verb_doctor,
-                                    &verb_bench,   &verb_help,    &verb_version, &verb_completion};
+static const verb *const verbs[] = {
+    &verb_distill, &verb_plan,   &verb_verify,   &verb_generate, &verb_chat,      &verb_score,
+    &verb_compare, &verb_report, &verb_tokenize, &verb_inspect,  &verb_convert,   &verb_shrink,
+    &verb_doctor,  &verb_bench,  &verb_help,     &verb_version,  &verb_completion};
 
 const verb *verb_at(size_t i) {
   return i < sizeof verbs / sizeof verbs[0] ? verbs[i] : NULL;

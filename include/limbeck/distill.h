@@ -74,7 +74,7 @@ typedef struct lb_distill_options {
 
 typedef struct lb_distill_result {
   bool is_interrupted; /* a checkpoint was saved; run again with resume_from_checkpoint */
-  char output_dir[4096], last_checkpoint[4096], gguf[4096]; /* "" when there is none */
+  char output_dir[4096], last_checkpoint[4096], gguf[4096], report[4096]; /* "": there is none */
   int64_t steps, skipped_steps, rollbacks, tokens, trained_tokens;
   double seconds, first_loss, last_loss;
   bool is_measured_on_training_data; /* nothing was held out: figures are of training documents */

@@ -14,10 +14,12 @@
 
 #include "base/fail.h"
 #include "base/files.h"
-#include "report/model_card.h"
+#include "report/run_facts.h"
 #include "report/run_log.h"
 #include "report/tensorboard_log.h"
 #include "train/checkpoint_folder.h"
+
+#include <limbeck/report.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -200,7 +202,8 @@ static lb_status measure_after(run *u) {
   return st;
 }
 
-static lb_status write_card(run *u) {
+/* What the run is, in one place: for the model card and for run.json. */
+static lb_status tell_run(run *u, const char *state, bool is_finished) {
   const lb_recipe *r = u->recipe;
   const lb__corpus_facts *facts = lb__corpus_get_facts(u->setup.corpus);
   char *loss = lb__run_loss_text(&u->setup);
@@ -218,9 +221,22 @@ static lb_status write_card(run *u) {
       .settings = lb_recipe_text(u->recipe),
       .result = u->result,
   };
-  lb_status st = lb__model_card_write(r->output_dir, &card, u->err);
+  lb_status st = is_finished ? lb__model_card_write(r->output_dir, &card, u->err) : LB_OK;
+  if (st == LB_OK) st = lb__run_facts_save(r->output_dir, &card, r->test.prompt, state, u->err);
   lb__free(loss);
   return st;
+}
+
+/* The page. The student is whole without it, so what is wrong with it says that. */
+static lb_status write_report(run *u) {
+  lb_report_options options = {.run = u->recipe->output_dir};
+  lb_report_facts facts;
+  lb_status st = lb_report_write(&facts, &options, u->err);
+  if (st == LB_OK) {
+    snprintf(u->result->report, sizeof u->result->report, "%s", facts.path);
+    return LB_OK;
+  }
+  return lb__fail_prefix(u->err, st, "'%s' is whole, but not its report", options.run);
 }
 
 static lb_status finish(run *u) {
@@ -232,7 +248,7 @@ static lb_status finish(run *u) {
   if (st == LB_OK)
     st = lb__finish_answers(&u->result->test_student, &u->result->test_teacher, &u->setup, u->err);
   if (st == LB_OK) st = measure_after(u);
-  return st == LB_OK ? write_card(u) : st;
+  return st == LB_OK ? tell_run(u, "finished", true) : st;
 }
 
 static lb_status save_recipe(run *u) {
@@ -249,10 +265,11 @@ static lb_status run_all(run *u) {
   if (st == LB_OK) st = open_everything(u);
   if (st == LB_OK) st = save_recipe(u);
   if (st == LB_OK) st = measure_before(u);
+  if (st == LB_OK) st = tell_run(u, "running", false);
   if (st == LB_OK) st = add_listeners(u);
   if (st == LB_OK) st = train(u);
-  if (st == LB_OK && !u->result->is_interrupted) st = finish(u);
-  return st;
+  if (st == LB_OK) st = u->result->is_interrupted ? tell_run(u, "interrupted", false) : finish(u);
+  return st == LB_OK ? write_report(u) : st;
 }
 
 static void clean_up(run *u) {

@@ -2,11 +2,11 @@
  * card follow in the order in which they are read. */
 #include "model_card.h"
 
+#include "outside_text.h"
 #include "source_license.h"
 
 #include "base/fail.h"
 #include "base/files.h"
-#include "base/utf8.h"
 #include "formats/hub_cache.h"
 
 #include <limbeck/environment.h>
@@ -17,27 +17,12 @@ enum { LARGEST_CARD = 4 << 20 };
 
 /* ---- text from outside ---- */
 
-/* Takes the next character of *s, U+FFFD for what is not UTF-8; false at the end. */
-static bool next_character(uint32_t *c, const char **s) {
-  size_t size = strnlen(*s, 4);
-  if (size == 0) return false;
-  int n = lb__utf8_decode(c, *s, size);
-  if (n == 0) *c = 0xFFFD;
-  *s += n > 0 ? (size_t)n : lb__utf8_invalid_run(*s, size);
-  return true;
-}
-
-static void add_character(lb__buf *b, uint32_t c) {
-  char bytes[4];
-  lb__buf_add(b, bytes, (size_t)lb__utf8_encode(bytes, c));
-}
-
 /* On one line of Markdown, meaning nothing but itself: not a link, a table cell's end or HTML. */
 static void add_plain(lb__buf *b, const char *text) {
   uint32_t c;
-  while (next_character(&c, &text)) {
+  while (lb__outside_next(&c, &text)) {
     if (c < 0x80 && strchr("\\`*_[]<>|&#~!$", (int)c) != NULL) lb__buf_add_char(b, '\\');
-    add_character(b, c < 0x20 || c == 0x7F ? ' ' : c);
+    lb__outside_add(b, c < 0x20 || c == 0x7F ? ' ' : c);
   }
 }
 
@@ -45,12 +30,12 @@ static void add_plain(lb__buf *b, const char *text) {
 static void add_quoted(lb__buf *b, const char *text) {
   uint32_t c;
   lb__buf_add_char(b, '"');
-  while (next_character(&c, &text)) {
+  while (lb__outside_next(&c, &text)) {
     if (c < 0x20 || c == 0x7F || (c >= 0x80 && c < 0xA0) || c == 0x2028 || c == 0x2029) {
       lb__buf_printf(b, "\\u%04X", (unsigned)c);
     } else {
       if (c == '"' || c == '\\') lb__buf_add_char(b, '\\');
-      add_character(b, c);
+      lb__outside_add(b, c);
     }
   }
   lb__buf_add_char(b, '"');
@@ -66,8 +51,8 @@ static void add_block(lb__buf *b, const char *language, const char *text) {
   for (size_t i = 0; i <= longest; i++) lb__buf_add_char(b, '`');
   lb__buf_printf(b, "%s\n", language);
   uint32_t c;
-  for (const char *p = text; next_character(&c, &p);) {
-    if (c >= 0x20 || c == '\n' || c == '\t') add_character(b, c);
+  for (const char *p = text; lb__outside_next(&c, &p);) {
+    if (c >= 0x20 || c == '\n' || c == '\t') lb__outside_add(b, c);
   }
   if (length == 0 || text[length - 1] != '\n') lb__buf_add_char(b, '\n');
   for (size_t i = 0; i <= longest; i++) lb__buf_add_char(b, '`');

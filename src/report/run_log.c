@@ -3,11 +3,11 @@
 #include "run_log.h"
 
 #include "metrics.h"
+#include "outside_text.h"
 
 #include "base/append.h"
 #include "base/fail.h"
 #include "base/json.h"
-#include "base/utf8.h"
 
 struct lb__run_log {
   char *folder, *path;
@@ -114,30 +114,11 @@ static json_t *metrics_object(const lb_event *event) {
   return NULL;
 }
 
-/* A warning may quote a file's name, and those are any bytes. */
-static json_t *text_value(const char *text) {
-  if (lb__utf8_valid(text, strlen(text))) return json_string(text);
-  lb__buf b;
-  lb__buf_init(&b, 65536);
-  size_t left = strlen(text);
-  while (left > 0) {
-    uint32_t c;
-    int n = lb__utf8_decode(&c, text, left);
-    size_t run = n > 0 ? (size_t)n : lb__utf8_invalid_run(text, left);
-    lb__buf_add(&b, n > 0 ? text : "\xEF\xBF\xBD", n > 0 ? run : 3);
-    text += run;
-    left -= run;
-  }
-  json_t *value = b.failed ? NULL : json_string(lb__buf_text(&b));
-  lb__buf_deinit(&b);
-  return value;
-}
-
 static json_t *warning_object(const lb_event *event) {
   json_t *object = json_object();
   int failed = json_object_set_new(object, "step", json_integer(event->step));
-  failed |=
-      json_object_set_new(object, "warning", text_value(event->text != NULL ? event->text : ""));
+  failed |= json_object_set_new(object, "warning",
+                                lb__outside_json(event->text != NULL ? event->text : ""));
   if (failed == 0) return object;
   json_decref(object);
   return NULL;

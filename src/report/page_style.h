@@ -1,0 +1,50 @@
+/* page_style.h - how report.html looks: the only place for its colours and sizes. The colours of
+ * lines are Okabe and Ito's (told apart by most eyes), the yellow left out, lightened for dark. */
+#ifndef LB_REPORT_PAGE_STYLE_H
+#define LB_REPORT_PAGE_STYLE_H
+
+static const char page_style[] =
+    ":root{color-scheme:light dark;--page:#fff;--ink:#1b1f24;--soft:#59636e;--rule:#d8dee4;"
+    "--card:#f6f8fa;--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b0578d;--c4:#56829c;--c5:#a67c00;"
+    "--c6:#6a51a3;--c7:#7f7f7f}"
+    "@media(prefers-color-scheme:dark){:root{--page:#14171b;--ink:#e4e8ec;--soft:#9aa4ae;"
+    "--rule:#343b43;--card:#1d2228;--c0:#56b4e9;--c1:#ff9d4d;--c2:#3fc79a;--c3:#e29bc4;"
+    "--c4:#9cc3d6;--c5:#e0b93c;--c6:#b3a2e0;--c7:#b5b5b5}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:68rem;background:var(--page);"
+    "color:var(--ink);font:16px/1.5 system-ui,sans-serif}"
+    "h1{margin:0;font-size:1.6rem;overflow-wrap:anywhere}h2{margin:2.2rem 0 "
+    ".7rem;font-size:1.15rem}"
+    ".sub{margin:.2rem 0 1.2rem;color:var(--soft);overflow-wrap:anywhere}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem}"
+    ".tiles div{padding:.7rem .9rem;border-radius:.5rem;background:var(--card)}"
+    ".tiles b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}"
+    ".tiles span{color:var(--soft);font-size:.85rem}"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;"
+    "font-variant-numeric:tabular-nums}th,td{padding:.35rem .7rem;border-bottom:1px solid "
+    "var(--rule);text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left;"
+    "padding-left:0}thead th{color:var(--soft);font-weight:600}td.best{font-weight:700}"
+    "table.facts td{text-align:left;white-space:normal;overflow-wrap:anywhere}"
+    "table.facts td:first-child{width:12rem;color:var(--soft)}"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));"
+    "gap:1.2rem}figure{margin:0;padding:.8rem;border-radius:.5rem;background:var(--card)}"
+    "figcaption{font-weight:600;margin-bottom:.3rem}svg{display:block;width:100%;height:auto}"
+    "svg text{fill:var(--soft);font:13px system-ui,sans-serif}"
+    ".grid{stroke:var(--rule);fill:none}.line path{fill:none;stroke:currentColor;stroke-width:2;"
+    "stroke-linejoin:round}.line circle{fill:currentColor}.line.other path{stroke-dasharray:6 4}"
+    ".c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}"
+    ".c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}"
+    ".legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.4rem 0 0;padding:0;list-style:none;"
+    "font-size:.85rem}.legend i{display:inline-block;width:1.1rem;margin-right:.35rem;"
+    "border-top:3px solid;vertical-align:middle}.legend .other i{border-top-style:dashed}"
+    ".legend b{color:var(--ink)}"
+    ".answers{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,18rem),1fr));"
+    "gap:.8rem}.answers div{padding:.7rem .9rem;border-radius:.5rem;background:var(--card);"
+    "white-space:pre-wrap;overflow-wrap:anywhere}.answers h3{margin:0 0 .3rem;font-size:.85rem;"
+    "color:var(--soft)}.prompt{margin:1rem 0 .5rem;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "pre{overflow-x:auto;padding:.8rem;border-radius:.5rem;background:var(--card);font-size:.85rem}"
+    ".warn{padding:.6rem .9rem;border-left:4px solid var(--c1);background:var(--card)}"
+    "summary{cursor:pointer}footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}"
+    "@media print{body{max-width:none}details{display:block}}";
+
+#endif
