@@ -86,8 +86,7 @@ const verb verb_report = {
     .examples = {{"limbeck report distilled", "distilled/report.html, anew"},
                  {"limbeck report distilled --baseline text-alone -o both.html",
                   "was the teacher worth it"},
-                 {"limbeck compare --teacher T --student distilled --data held-out.jsonl --json "
-                  "> distilled/comparison.json",
-                  "what `limbeck report distilled` then also shows"}},
+                 {"limbeck report distilled --comparison compared.json",
+                  "also shows what `limbeck compare --json > compared.json` found"}},
     .args_size = sizeof(report_args),
     .run = run_report};

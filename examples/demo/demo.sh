@@ -51,15 +51,21 @@ learn "$alone" teacher=none student="$distilled/student-init"
 
 say "4/4  The three on texts that none of them has seen (limbeck compare); the baseline is the one of text alone"
 echo
-"$limbeck" compare --teacher "$teacher" --student "$distilled" --baseline "$alone" --data "$out/texts/held-out.jsonl" \
-  -p "One windy morning Mia" -n 70 >"$out/comparison.txt"
+compare() {
+  "$limbeck" compare --teacher "$teacher" --student "$distilled" --baseline "$alone" \
+    --data "$out/texts/held-out.jsonl" -p "One windy morning Mia" -n 70 "$@"
+}
+compare >"$out/comparison.txt"
 cat "$out/comparison.txt"
+compare --json -q >"$distilled/comparison.json" # for the report
 say "Answers that can be checked: $questions sums like those of the texts, $questions with larger numbers or more steps"
 echo
 printf '%-28s  %11s  %11s  %11s\n' "" teacher student baseline
 sums "sums right" questions
 sums "harder sums right" harder-questions
 
+say "Curves, figures and answers on one page (open it with a browser):"
+echo "  $("$limbeck" report "$distilled" --baseline "$alone" -o "$out/report.html")"
 say "$(($(date +%s) - begun)) seconds; everything is in $out. Try next:"
 cat <<END
   $limbeck generate $distilled --prompt "Lena has 12 apples"

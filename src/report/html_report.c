@@ -277,15 +277,16 @@ static void add_figures(page *p) {
 static const struct chart_plan {
   const char *title;
   const char *curves[LB__CHART_LINES_MAX]; /* one that ends in _ : all that begin so */
-} chart_plans[] = {
-    {"loss while training", {"loss", "loss_"}},
-    {"held-out perplexity", {"eval_perplexity"}},
-    {"held-out KL, nats a token", {"eval_kl", "eval_reverse_kl"}},
-    {"held-out loss", {"eval_loss", "eval_ce"}},
-    {"held-out: best token is the teacher's, the text's", {"eval_agreement", "eval_accuracy"}},
-    {"learning rate", {"learning_rate"}},
-    {"norm of the gradient, before clipping", {"grad_norm"}},
-    {"tokens a second", {"tokens_per_second"}}};
+  bool is_linear;
+} chart_plans[] = {{.title = "loss while training", .curves = {"loss", "loss_"}},
+                   {.title = "held-out perplexity", .curves = {"eval_perplexity"}},
+                   {.title = "held-out KL, nats a token", .curves = {"eval_kl", "eval_reverse_kl"}},
+                   {.title = "held-out loss", .curves = {"eval_loss"}},
+                   {.title = "held-out: best token is the teacher's, the text's",
+                    .curves = {"eval_agreement", "eval_accuracy"}},
+                   {.title = "learning rate", .curves = {"learning_rate"}, .is_linear = true},
+                   {.title = "norm of the gradient, before clipping", .curves = {"grad_norm"}},
+                   {.title = "tokens a second", .curves = {"tokens_per_second"}}};
 
 static bool is_of(const char *pattern, const char *name) {
   size_t length = strlen(pattern);
@@ -295,20 +296,28 @@ static bool is_of(const char *pattern, const char *name) {
 
 enum { SHOWN_NAME = LB__METRIC_NAME_SIZE + 16 };
 
+/* A baseline's line has the colour of the run's own of that name. */
+static size_t colour_of(const lb__chart *chart, const lb__curve *curve) {
+  for (size_t i = 0; i < chart->n; i++)
+    if (strcmp(chart->lines[i].curve->name, curve->name) == 0) return chart->lines[i].colour;
+  return chart->n;
+}
+
 static void collect(lb__chart *chart, char names[][SHOWN_NAME], const source *s,
                     const char *pattern, bool is_baseline) {
   for (size_t i = 0; i < s->curves.n && chart->n < LB__CHART_LINES_MAX; i++) {
     const lb__curve *c = &s->curves.list[i];
     if (c->n == 0 || !is_of(pattern, c->name)) continue;
     snprintf(names[chart->n], SHOWN_NAME, "%s%s", is_baseline ? "baseline: " : "", c->name);
-    chart->lines[chart->n] = (struct lb__chart_line){names[chart->n], c, is_baseline};
+    chart->lines[chart->n] =
+        (struct lb__chart_line){names[chart->n], c, colour_of(chart, c), is_baseline};
     chart->n++;
   }
 }
 
 static void add_chart(page *p, const struct chart_plan *plan) {
   char names[LB__CHART_LINES_MAX][SHOWN_NAME];
-  lb__chart chart = {.title = plan->title};
+  lb__chart chart = {.title = plan->title, .is_linear = plan->is_linear};
   for (size_t i = 0; i < LB__CHART_LINES_MAX && plan->curves[i] != NULL; i++)
     collect(&chart, names, &p->run, plan->curves[i], false);
   for (size_t i = 0; i < LB__CHART_LINES_MAX && plan->curves[i] != NULL; i++)
@@ -395,21 +404,23 @@ static void add_comparison(page *p) {
 
 /* ---- what makes it possible to do it again ---- */
 
-static void add_fact(page *p, const char *label, const char *value) {
+static void open_fact(page *p, const char *label) {
   add(p, "<tr><td>");
   add_outside(p, label);
   add(p, "</td><td>");
+}
+
+static void add_fact(page *p, const char *label, const char *value) {
+  open_fact(p, label);
   add_outside(p, value);
   add(p, "</td></tr>\n");
 }
 
 static void add_fact_number(page *p, const char *label, figure_kind kind, double value) {
-  lb__buf text;
   if (!isfinite(value)) return;
-  lb__buf_init(&text, 256);
-  add_figure(&text, kind, value);
-  add_fact(p, label, lb__buf_text(&text));
-  lb__buf_deinit(&text);
+  open_fact(p, label);
+  add_figure(&p->html, kind, value);
+  add(p, "</td></tr>\n");
 }
 
 static void add_fact_object(page *p, const json_t *object) {

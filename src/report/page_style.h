@@ -45,6 +45,8 @@ static const char page_style[] =
     "pre{overflow-x:auto;padding:.8rem;border-radius:.5rem;background:var(--card);font-size:.85rem}"
     ".warn{padding:.6rem .9rem;border-left:4px solid var(--c1);background:var(--card)}"
     "summary{cursor:pointer}footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}"
+    "@media(max-width:40rem){th,td{padding:.35rem .3rem;font-size:.85rem}"
+    "th:first-child,td:first-child{white-space:normal}table.facts td:first-child{width:7rem}}"
     "@media print{body{max-width:none}details{display:block}}";
 
 #endif

@@ -48,7 +48,7 @@ static axis values_axis(const lb__chart *chart) {
   axis y = {.low = INFINITY, .high = -INFINITY, .a = HEIGHT - BOTTOM, .b = TOP};
   for (size_t i = 0; i < chart->n; i++)
     widen(&y.low, &y.high, chart->lines[i].curve->values, chart->lines[i].curve->n);
-  y.is_log = y.low > 0.0 && y.high > FAR_APART * y.low;
+  y.is_log = !chart->is_linear && y.low > 0.0 && y.high > FAR_APART * y.low;
   if (y.is_log) y.low = log10(y.low), y.high = log10(y.high);
   give_room(&y, 0.05);
   return y;
@@ -159,10 +159,10 @@ static void add_dots(lb__buf *b, const axis *x, const axis *y, const lb__curve *
   }
 }
 
-static void add_line(lb__buf *b, const axis *x, const axis *y, const struct lb__chart_line *line,
-                     size_t colour) {
+static void add_line(lb__buf *b, const axis *x, const axis *y, const struct lb__chart_line *line) {
   pen p = {.b = b, .x = x, .y = y};
-  lb__buf_printf(b, "<g class=\"line c%zu%s\"><path d=\"", colour, line->is_dashed ? " other" : "");
+  lb__buf_printf(b, "<g class=\"line c%zu%s\"><path d=\"", line->colour,
+                 line->is_dashed ? " other" : "");
   draw_points(&p, line->curve);
   lb__buf_add_text(b, "\"/>");
   add_dots(b, x, y, line->curve);
@@ -173,7 +173,8 @@ static void add_legend(lb__buf *b, const lb__chart *chart) {
   lb__buf_add_text(b, "<ul class=\"legend\">");
   for (size_t i = 0; i < chart->n; i++) {
     const struct lb__chart_line *line = &chart->lines[i];
-    lb__buf_printf(b, "<li class=\"c%zu%s\"><i></i>", i, line->is_dashed ? " other" : "");
+    lb__buf_printf(b, "<li class=\"c%zu%s\"><i></i>", line->colour,
+                   line->is_dashed ? " other" : "");
     lb__outside_add_html(b, line->name);
     lb__buf_add_text(b, " <b>");
     add_number(b, line->curve->values[line->curve->n - 1]);
@@ -196,7 +197,7 @@ void lb__chart_add(lb__buf *b, const lb__chart *chart) {
   else
     add_ticks(b, &y, false);
   add_ticks(b, &x, true);
-  for (size_t i = 0; i < chart->n; i++) add_line(b, &x, &y, &chart->lines[i], i);
+  for (size_t i = 0; i < chart->n; i++) add_line(b, &x, &y, &chart->lines[i]);
   lb__buf_add_text(b, "</svg>");
   add_legend(b, chart);
   lb__buf_add_text(b, "</figure>\n");

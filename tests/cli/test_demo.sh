@@ -50,6 +50,8 @@ DEMO_DOCUMENTS=60 DEMO_QUESTIONS=3 "$demo/demo.sh" "$LIMBECK" "$LIMBECK_DEMO_TEX
   fail "demo.sh: exit $?: $(tail -n 3 "$work/err")"
 out=$(cat "$work/out") what=demo.sh
 for word in "1/4" "2/4" "3/4" "4/4" "KL(teacher || it)" "prompt " " of 3 " "Try next:"; do out_has "$word"; done
+complete=$(tail -n 1 "$work/demo/report.html")
+is "$complete" "</body></html>" "the end of the report"
 is "$(grep -cE '^perplexity( +[0-9.e+]+){3}$' "$work/out")" 1 "the row of perplexities"
 is "$(grep -cE '^(harder )?sums right( +[0-3] of 3){3}$' "$work/out")" 2 "the rows of sums"
 cmp -s "$work/demo/distilled/model.safetensors" "$work/demo/text-alone/model.safetensors" && fail "both students are the same"

@@ -73,6 +73,9 @@ walk shrink "$llama" "$work/made" --layers 1
 walk shrink "$llama" "$work/made" --layers 1 --hidden 32 --calibration "$work/docs.jsonl"
 walk shrink "$llama" "$work/made" --vocab-from "$work/text.txt"
 walk compare --teacher "$llama" --student "$llama" --data "$work/text.txt" --prompt "The still" -n 2
+mkdir "$work/run"
+echo "{\"step\": 1, \"loss\": 2.5}" >"$work/run/metrics.jsonl"
+walk report "$work/run"
 walk bench tokenize "$llama" --input "$work/text.txt" --repeat 1
 [ "$steps" = all ] && steps=200 || steps=4 # a run takes a second and has thousands of calls
 walk plan "$recipe"
