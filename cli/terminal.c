@@ -78,8 +78,14 @@ void table_add(table *t, const char *format, ...) {
   if (t->n_cells == t->capacity) {
     t->capacity = t->capacity == 0 ? 64 : t->capacity * 2;
     t->cells = cli_resize(t->cells, t->capacity * sizeof *t->cells);
+    t->stands_out = cli_resize(t->stands_out, t->capacity * sizeof *t->stands_out);
   }
+  t->stands_out[t->n_cells] = false;
   t->cells[t->n_cells++] = cell.data;
+}
+
+void table_emphasize(table *t) {
+  t->stands_out[t->n_cells - 1] = true;
 }
 
 void table_add_number(table *t, int decimals, double x) {
@@ -89,15 +95,19 @@ void table_add_number(table *t, int decimals, double x) {
     table_add(t, "%.*f", decimals, x);
 }
 
+typedef struct emphasis {
+  const char *before, *after; /* "" for none */
+} emphasis;
+
 /* A line is gathered first, so that it never ends in blanks. */
-static void put_cell(text *line, const char *cell, size_t width, char align) {
+static void put_cell(text *line, const char *cell, size_t width, char align, emphasis e) {
   size_t own = display_width(cell);
   int space = width > own ? (int)(width - own) : 0;
   if (line->size > 0) text_put(line, "  ");
   if (align == 'r')
-    text_putf(line, "%*s%s", space, "", cell);
+    text_putf(line, "%*s%s%s%s", space, "", e.before, cell, e.after);
   else
-    text_putf(line, "%s%*s", cell, space, "");
+    text_putf(line, "%s%s%s%*s", e.before, cell, e.after, space, "");
 }
 
 static void print_line(text *line, const char *before, const char *after, FILE *file) {
@@ -118,14 +128,15 @@ static void measure_columns(const table *t, size_t columns, size_t *width) {
 void table_print(const table *t, const cli *c, FILE *file) {
   size_t columns = strlen(t->align), width[TABLE_COLUMNS_MAX] = {0};
   text line = {0};
+  const emphasis none = {"", ""}, bold = {terminal_bold(c, file), terminal_plain(c, file)};
   measure_columns(t, columns, width);
   if (t->header[0] != NULL) {
-    for (size_t k = 0; k < columns; k++) put_cell(&line, t->header[k], width[k], t->align[k]);
-    print_line(&line, terminal_bold(c, file), terminal_plain(c, file), file);
+    for (size_t k = 0; k < columns; k++) put_cell(&line, t->header[k], width[k], t->align[k], none);
+    print_line(&line, bold.before, bold.after, file);
   }
   for (size_t i = 0; i < t->n_cells; i++) {
     size_t k = i % columns;
-    put_cell(&line, t->cells[i], width[k], t->align[k]);
+    put_cell(&line, t->cells[i], width[k], t->align[k], t->stands_out[i] ? bold : none);
     if (k + 1 == columns) print_line(&line, "", "", file);
   }
   text_free(&line);
@@ -134,7 +145,9 @@ void table_print(const table *t, const cli *c, FILE *file) {
 void table_free(table *t) {
   for (size_t i = 0; i < t->n_cells; i++) free(t->cells[i]);
   free(t->cells);
+  free(t->stands_out);
   t->cells = NULL;
+  t->stands_out = NULL;
   t->n_cells = t->capacity = 0;
 }
 

@@ -27,10 +27,12 @@ typedef struct table {
   const char *header[TABLE_COLUMNS_MAX]; /* all NULL: no header line */
   const char *align;                     /* one letter per column: "lrr" */
   char **cells;
+  bool *stands_out; /* [n_cells] shown in bold where there is bold */
   size_t n_cells, capacity;
 } table;
 /* Adds the next cell, left to right, top to bottom. The text is made harmless. */
 void table_add(table *t, const char *format, ...) LB_PRINTF(2, 3);
+void table_emphasize(table *t);                          /* the cell added last */
 void table_add_number(table *t, int decimals, double x); /* "-" for NaN */
 void table_print(const table *t, const cli *c, FILE *file);
 void table_free(table *t);

@@ -1,5 +1,6 @@
 /* verb_compare.c - `limbeck compare`: a student beside its teacher and beside a baseline, on
  * held-out documents. measures[] is the one list of what is told, for the table and for --json. */
+#include "document_input.h"
 #include "generation_options.h"
 #include "json_writer.h"
 #include "run_display.h"
@@ -8,12 +9,14 @@
 #include <limbeck/comparison.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct compare_args {
   verb_args words;
   const char *models[LB_N_COMPARED];
   text_list data, prompts;
+  const char *prompts_file;
   int64_t max_length, max_documents, max_new_tokens;
   precision_args precision;
 } compare_args;
@@ -55,6 +58,13 @@ static const option compare_options[] = {
      .offset = FIELD(prompts),
      .value = "TEXT",
      .help = "a text that each model continues, to be read side by side; may be repeated",
+     .only_typed = true},
+    {.name = "prompts",
+     .kind = OPTION_TEXT,
+     .offset = FIELD(prompts_file),
+     .value = "FILE",
+     .help = "more of them, one JSON object a line: {\"prompt\":...} or {\"text\":...}; - is "
+             "standard input",
      .only_typed = true},
     {.name = "max-new-tokens",
      .aliases = "n",
@@ -137,6 +147,18 @@ static bool is_measured(const lb_model_comparison *found, const struct measure *
   return false;
 }
 
+/* Which of student and baseline is better by this measure: its role, or -1. A perplexity is better
+ * only where the difference is more than chance. */
+static int winner(const lb_model_comparison *found, const struct measure *of) {
+  const lb_compared *student = &found->models[LB_COMPARED_STUDENT],
+                    *baseline = &found->models[LB_COMPARED_BASELINE];
+  if (of->better == 0 || !student->is_there || !baseline->is_there) return -1;
+  double gain = of->better * (real_of(student, of) - real_of(baseline, of));
+  bool is_perplexity = of->offset == offsetof(lb_compared, perplexity);
+  if (is_perplexity && !(fabs(found->gain) > 2 * found->gain_error)) return -1;
+  return gain > 0 ? LB_COMPARED_STUDENT : gain < 0 ? LB_COMPARED_BASELINE : -1;
+}
+
 static void print_measures(const cli *c, const lb_model_comparison *found) {
   table t = {.header = {""}};
   size_t column = 1;
@@ -151,6 +173,7 @@ static void print_measures(const cli *c, const lb_model_comparison *found) {
       text cell = {0};
       put_value(&cell, &found->models[r], &measures[i]);
       table_add(&t, "%s", text_get(&cell));
+      if (r == winner(found, &measures[i])) table_emphasize(&t);
       text_free(&cell);
     }
   }
@@ -249,19 +272,52 @@ static void print_json(const compare_args *args, const lb_model_comparison *foun
 
 /* ---- the verb ---- */
 
+/* ---- prompts ---- */
+
+static void add_prompt(text_list *prompts, const char *prompt) {
+  prompts->items = cli_resize(prompts->items, (prompts->n + 1) * sizeof *prompts->items);
+  prompts->items[prompts->n++] = cli_copy(prompt, strlen(prompt));
+}
+
+/* @return false after telling why */
+static bool take_prompt(text_list *prompts, const line_input *in) {
+  json_t *object = line_input_object(in);
+  if (object == NULL) return false;
+  const json_t *prompt = json_object_get(object, "prompt");
+  if (prompt == NULL) prompt = json_object_get(object, "text");
+  const char *bytes = json_string_value(prompt);
+  bool ok = bytes != NULL && strlen(bytes) == json_string_length(prompt);
+  if (ok)
+    add_prompt(prompts, bytes);
+  else
+    line_input_failure(in, bytes != NULL ? "a prompt cannot hold a NUL character"
+                                         : "want {\"prompt\": \"...\"} or {\"text\": \"...\"}");
+  json_decref(object);
+  return ok;
+}
+
+static int read_prompts(text_list *prompts, const cli *c, const char *path) {
+  line_input in;
+  line_result result = LINE_READ;
+  bool ok = true;
+  if (path == NULL) return CLI_DONE;
+  if (!line_input_open(&in, c, path)) return CLI_FAILED;
+  while (ok && !cli_cancelled && (result = line_input_next(&in)) == LINE_READ)
+    ok = take_prompt(prompts, &in);
+  line_input_close(&in);
+  if (cli_cancelled) return CLI_INTERRUPTED;
+  return ok && result != LINE_BAD ? CLI_DONE : CLI_FAILED;
+}
+
 static void show_phase(void *ctx, const char *what, uint64_t done, uint64_t total) {
   progress_show(ctx, (size_t)done, (size_t)total, what);
 }
 
-static int run_compare(cli *c, void *opaque) {
-  const compare_args *args = opaque;
+static int compare(cli *c, const compare_args *args) {
   progress bar = {.c = c, .title = "compare"};
   lb_compare_options o = lb_compare_options_default();
   lb_model_comparison *found;
   lb_error err = {0};
-  if (args->models[LB_COMPARED_STUDENT] == NULL || args->data.n == 0)
-    return cli_usage(c, "limbeck compare --teacher T --student S --data held-out.jsonl", "want %s",
-                     args->data.n == 0 ? "--data" : "--student");
   for (size_t r = 0; r < LB_N_COMPARED; r++) o.models[r] = args->models[r];
   o.data = args->data.items;
   o.n_data = args->data.n;
@@ -283,6 +339,18 @@ static int run_compare(cli *c, void *opaque) {
     print_text(c, args, found);
   lb_model_comparison_free(found);
   return CLI_DONE;
+}
+
+static int run_compare(cli *c, void *opaque) {
+  compare_args *args = opaque;
+  size_t n_typed = args->prompts.n; /* these are the command line's, the others ours */
+  if (args->models[LB_COMPARED_STUDENT] == NULL || args->data.n == 0)
+    return cli_usage(c, "limbeck compare --teacher T --student S --data held-out.jsonl", "want %s",
+                     args->data.n == 0 ? "--data" : "--student");
+  int code = read_prompts(&args->prompts, c, args->prompts_file);
+  if (code == CLI_DONE) code = compare(c, args);
+  while (args->prompts.n > n_typed) free((char *)args->prompts.items[--args->prompts.n]);
+  return code;
 }
 
 const verb verb_compare = {

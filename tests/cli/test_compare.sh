@@ -111,4 +111,26 @@ err_has "nowhere.jsonl"
 run compare --student "$llama" --teacher "$other" --data "$work/empty.jsonl"
 [ "$code" != 0 ] || fail "compared on nothing"
 err_has "empty.jsonl"
+# ---- prompts from a file ----
+printf '{"prompt": "the brown"}\n\n{"text": "a fox"}\n' >"$work/prompts.jsonl"
+run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --json -p first --prompts "$work/prompts.jsonl" -n 2
+exits 0
+out_has '"prompts":["first","the brown","a fox"]'
+echo '{"question": "x"}' >>"$work/prompts.jsonl"
+run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --prompts "$work/prompts.jsonl"
+exits 1
+err_has 'prompts.jsonl:4: want {"prompt": "..."}'
+run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --prompts "$work/none.jsonl"
+exits 1
+err_has none.jsonl
+
+# ---- on a terminal the better of student and baseline is bold, and columns line up all the same ----
+if has_terminal; then
+  esc=$(printf '\033')
+  script -qec "'$LIMBECK' compare --teacher '$other' --student '$llama' --baseline '$other' --data '$work/texts.jsonl'" /dev/null </dev/null >"$work/terminal" 2>&1 || fail "script: $(cat "$work/terminal")"
+  tr -d '\r' <"$work/terminal" >"$work/seen"
+  checks=$((checks + 2))
+  grep -q "same best token as the teacher .*${esc}\[1m100.0 %${esc}\[0m" "$work/seen" || fail "the better one is not bold: $(cat "$work/seen")"
+  sed "s/${esc}\[[0-9]*m//g" "$work/seen" | grep -q '^same best token as the teacher  *-  *[0-9.]* %  *100.0 %$' || fail "the row does not line up: $(cat "$work/seen")"
+fi
 finish
