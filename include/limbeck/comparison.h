@@ -78,7 +78,7 @@ typedef struct lb_model_comparison {
  *  @error  LB_E_ARG (no student or nothing to compare it with, no data, vocabularies that differ:
  * the first token that does), LB_E_IO, LB_E_FORMAT, LB_E_UNSUPPORTED, LB_E_NUMERIC, LB_E_NOMEM,
  *          LB_E_CANCELLED
- *  @test   tests/cli/test_compare.sh                             */
+ *  @test   tests/cli/test_compare.sh, tests/golden/test_peer_compare.sh */
 LB_API LB_NODISCARD lb_status lb_compare(lb_model_comparison **out,
                                          const lb_compare_options *options, lb_error *err);
 LB_API void lb_model_comparison_free(lb_model_comparison *comparison);
