@@ -115,6 +115,9 @@ exits 0
 run plan "$made" student.shrink.layers=1
 exits 0
 out_has "advice: 1 of 2 layers are kept"
+run plan "$made" student.shrink.hidden_size=32 student.shrink.intermediate_size=16
+exits 0
+out_has "% of the weights in the teacher's layers are kept"
 nothing_left
 
 # ---- errors name the key ----
