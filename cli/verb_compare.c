@@ -102,7 +102,9 @@ static const struct measure {
 } measures[] = {
     {"perplexity", "perplexity", PLAIN, offsetof(lb_compared, perplexity), -1},
     {"forward_kl", "KL(teacher || it), nats", PLAIN, offsetof(lb_compared, forward_kl), -1},
+    {"forward_kl_error", "  standard error", PLAIN, offsetof(lb_compared, forward_kl_error), 0},
     {"reverse_kl", "KL(it || teacher), nats", PLAIN, offsetof(lb_compared, reverse_kl), -1},
+    {"reverse_kl_error", "  standard error", PLAIN, offsetof(lb_compared, reverse_kl_error), 0},
     {"agreement", "same best token as the teacher", SHARE, offsetof(lb_compared, agreement), 1},
     {"accuracy", "best token is the text's", SHARE, offsetof(lb_compared, accuracy), 1},
     {"calibration_error", "calibration error", SHARE, offsetof(lb_compared, calibration_error), -1},
@@ -187,10 +189,14 @@ static double percent(double gain) {
 }
 
 /* Chance alone exceeds twice the standard error once in twenty. */
+static bool is_told_apart(double gain, double error) {
+  return fabs(gain) > 0 && fabs(gain) >= 2 * error;
+}
+
 static void print_gain(const lb_model_comparison *found) {
   double gain = fabs(found->gain), error = 2 * found->gain_error;
   if (!isfinite(gain) || !isfinite(error)) return;
-  if (gain <= error)
+  if (!is_told_apart(found->gain, found->gain_error))
     printf("\nstudent and baseline cannot be told apart: perplexities are %.1f %% apart, other "
            "documents "
            "change that by %.1f %%\n",
@@ -199,6 +205,19 @@ static void print_gain(const lb_model_comparison *found) {
     printf("\nthe %s has the lower perplexity, by %.1f %% (%.1f to %.1f %% with other documents)\n",
            found->gain > 0 ? "student" : "baseline", percent(gain), percent(gain - error),
            percent(gain + error));
+}
+
+static void print_kl_gain(const lb_model_comparison *found) {
+  double gain = fabs(found->forward_kl_gain), error = 2 * found->forward_kl_gain_error;
+  if (!isfinite(gain) || !isfinite(error)) return;
+  if (!is_told_apart(found->forward_kl_gain, found->forward_kl_gain_error))
+    printf(
+        "neither is nearer to the teacher: KL(teacher || it) is %.2g nats apart, other documents "
+        "change that by %.2g\n",
+        gain, error);
+  else
+    printf("the %s is nearer to the teacher, by %.3g nats (%.3g to %.3g with other documents)\n",
+           found->forward_kl_gain > 0 ? "student" : "baseline", gain, gain - error, gain + error);
 }
 
 static void print_answers(const cli *c, const compare_args *args,
@@ -225,6 +244,7 @@ static void print_text(const cli *c, const compare_args *args, const lb_model_co
   if (found->cut > 0) printf("; %lld documents lost their end", (long long)found->cut);
   putchar('\n');
   print_gain(found);
+  print_kl_gain(found);
   print_answers(c, args, found);
 }
 
@@ -265,6 +285,10 @@ static void print_json(const compare_args *args, const lb_model_comparison *foun
                   args->models[r]);
   writer_real(&w, "log_perplexity_gain", found->gain);
   writer_real(&w, "log_perplexity_gain_error", found->gain_error);
+  writer_real(&w, "forward_kl_gain", found->forward_kl_gain);
+  writer_real(&w, "forward_kl_gain_error", found->forward_kl_gain_error);
+  writer_real(&w, "reverse_kl_gain", found->reverse_kl_gain);
+  writer_real(&w, "reverse_kl_gain_error", found->reverse_kl_gain_error);
   writer_close_object(&w);
   writer_end_line(&w);
   writer_free(&w);
@@ -363,8 +387,9 @@ const verb verb_compare = {
         "often its best token is the text's, and whether its probabilities mean what they say "
         "(calibration error: the mean difference between the probability of its best token and how "
         "often that is right, in 15 bins); size and speed; and its answers to prompts.\n\n"
-        "With a baseline the difference of the perplexities comes with its standard error over "
-        "documents; one below twice that is not told as a difference. With --json: one object.",
+        "Each KL comes with its standard error over documents, and with a baseline so do the "
+        "differences of the perplexities and of the KL; one below twice its error is not told as a "
+        "difference. With --json: one object.",
     .options = compare_options,
     .examples = {{"limbeck compare --teacher gpt2-medium --student distilled --data held-out.jsonl",
                   "how much of the teacher it has"},

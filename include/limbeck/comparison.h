@@ -50,8 +50,11 @@ typedef struct lb_compared {
   bool is_there;
   double perplexity;             /* exp of the mean -log p, over measured tokens */
   double forward_kl, reverse_kl; /* KL(teacher || it) and back, nats a token */
-  double agreement;              /* share of tokens where both find the same token best */
-  double accuracy;               /* share where its best token is the text's */
+  /* Their standard errors over documents, nats a token: the ratio estimator of
+   * lb_model_comparison.gain_error. NaN also with fewer than two documents. */
+  double forward_kl_error, reverse_kl_error;
+  double agreement;         /* share of tokens where both find the same token best */
+  double accuracy;          /* share where its best token is the text's */
   double calibration_error; /* expected, of the best token's probability: sum over 15 bins of equal
                                width of |accuracy - mean probability|, weighted by their tokens
                                (Naeini et al. 2015; Guo et al. 2017, arXiv:1706.04599) */
@@ -70,6 +73,11 @@ typedef struct lb_model_comparison {
    *  (the ratio estimator of Cochran, Sampling Techniques, 1977, section 6.4); NaN without a
    * baseline or with fewer than two documents. */
   double gain, gain_error;
+  /** Likewise the baseline's KL minus the student's, nats a token: how much nearer to the teacher
+   *  the student is. Both read the same documents, so the error is that of the difference, not of
+   *  two samples. NaN without a teacher or a baseline. */
+  double forward_kl_gain, forward_kl_gain_error;
+  double reverse_kl_gain, reverse_kl_gain_error;
 } lb_model_comparison;
 
 /** Reads every document with every model. Memory: the models, the documents' tokens, a chunk of

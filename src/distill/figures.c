@@ -49,7 +49,8 @@ static lb_status compare(lb__comparison *c, const lb__figures *f, lb_model *mode
                          lb_error *err) {
   const lb__setup *s = f->setup;
   lb_model *reference = teacher && s->teacher != NULL ? lb__teacher_model(s->teacher) : NULL;
-  return lb__compare_models(c, reference, model, f->documents, s->vocab, s->options->cancel, err);
+  return lb__compare_models(c, NULL, reference, model, f->documents, s->vocab, s->options->cancel,
+                            err);
 }
 
 static void fill_side(lb_model_figures *out, const lb__side_figures *side, const lb_model *m) {

@@ -29,9 +29,12 @@ typedef struct comparer {
   int32_t *ids, *positions; /* [capacity] of this pass */
   int32_t *doc_start;       /* [capacity + 1] */
   int32_t *rows, *targets;  /* [n_rows] where there is something to predict, and what */
+  int64_t *row_document;    /* [n_rows] of the corpus */
+  double *row_facts;        /* [n_rows, LB__N_ROW_FACTS] */
   int64_t n_tokens, n_docs, n_rows;
   lb__fused_head_sums sums;
   lb__comparison *out;
+  const lb__document_kl *documents; /* of the corpus; NULL: not wanted */
 } comparer;
 
 /* ---- one model, one pass ---- */
@@ -87,8 +90,17 @@ static lb_status add_facts(comparer *c, lb_error *err) {
                               .terms = &ce,
                               .n_terms = 1,
                               .scale = 1.0,
-                              .want_facts = true};
+                              .want_facts = true,
+                              .row_facts = c->documents != NULL ? c->row_facts : NULL};
   return st == LB_OK ? lb__fused_head(&c->student.stream, &c->sums, &args, err) : st;
+}
+
+static void add_to_documents(const comparer *c) {
+  for (int64_t i = 0; c->documents != NULL && i < c->n_rows; i++) {
+    const double *facts = c->row_facts + i * LB__N_ROW_FACTS;
+    c->documents->forward[c->row_document[i]] += facts[LB__FACT_FORWARD_KL];
+    c->documents->reverse[c->row_document[i]] += facts[LB__FACT_REVERSE_KL];
+  }
 }
 
 /* Runs what was added, and forgets it. */
@@ -104,6 +116,7 @@ static lb_status run_pass(comparer *c, lb_error *err) {
   lb_status st = read_pass(&c->student, &batch, c, err);
   if (st == LB_OK) st = read_pass(&c->teacher, &batch, c, err);
   if (st == LB_OK) st = add_facts(c, err);
+  if (st == LB_OK) add_to_documents(c);
   if (st == LB_OK) st = time_head(&c->student, err);
   if (st == LB_OK) st = time_head(&c->teacher, err);
   c->out->n_documents += c->n_docs;
@@ -112,12 +125,13 @@ static lb_status run_pass(comparer *c, lb_error *err) {
   return st;
 }
 
-static void add_document(comparer *c, const lb__document_view *d, int64_t n) {
+static void add_document(comparer *c, int64_t document, const lb__document_view *d, int64_t n) {
   for (int64_t t = 0; t < n; t++, c->n_tokens++) {
     c->ids[c->n_tokens] = d->ids[t];
     c->positions[c->n_tokens] = (int32_t)t;
     if (d->targets[t] == LB__NOT_TRAINED) continue;
     c->rows[c->n_rows] = (int32_t)c->n_tokens;
+    c->row_document[c->n_rows] = document;
     c->targets[c->n_rows++] = d->targets[t];
   }
   c->doc_start[++c->n_docs] = (int32_t)c->n_tokens;
@@ -137,7 +151,7 @@ static lb_status read_all(comparer *c, const lb__corpus *held_out, lb_error *err
     c->out->n_cut += n < d.n;
     if (!has_target(&d, n)) continue;
     if (c->n_tokens > 0 && c->n_tokens + n > PASS_TOKENS) st = run_pass(c, err);
-    if (st == LB_OK) add_document(c, &d, n);
+    if (st == LB_OK) add_document(c, i, &d, n);
   }
   return st == LB_OK ? run_pass(c, err) : st;
 }
@@ -162,8 +176,10 @@ static lb_status make_arrays(comparer *c, int64_t capacity, lb_error *err) {
   c->doc_start = lb__new_array(n + 1, sizeof *c->doc_start);
   c->rows = lb__new_array(n, sizeof *c->rows);
   c->targets = lb__new_array(n, sizeof *c->targets);
+  c->row_document = lb__new_array(n, sizeof *c->row_document);
+  c->row_facts = lb__new_array(n, LB__N_ROW_FACTS * sizeof *c->row_facts);
   if (c->ids == NULL || c->positions == NULL || c->doc_start == NULL || c->rows == NULL ||
-      c->targets == NULL)
+      c->targets == NULL || c->row_document == NULL || c->row_facts == NULL)
     return lb__fail_nomem(err, "held-out documents");
   return LB_OK;
 }
@@ -181,6 +197,8 @@ static void comparer_deinit(comparer *c) {
   lb__free(c->doc_start);
   lb__free(c->rows);
   lb__free(c->targets);
+  lb__free(c->row_document);
+  lb__free(c->row_facts);
 }
 
 static int64_t context_of(lb_model *model) {
@@ -218,11 +236,13 @@ static lb_status fill_figures(const comparer *c, lb_error *err) {
   return st;
 }
 
-lb_status lb__compare_models(lb__comparison *out, lb_model *teacher, lb_model *student,
-                             const lb__corpus *held_out, int64_t vocab, const volatile int *cancel,
-                             lb_error *err) {
-  comparer c = {.vocab = vocab, .cancel = cancel, .out = out};
+lb_status lb__compare_models(lb__comparison *out, const lb__document_kl *documents,
+                             lb_model *teacher, lb_model *student, const lb__corpus *held_out,
+                             int64_t vocab, const volatile int *cancel, lb_error *err) {
+  comparer c = {.vocab = vocab, .cancel = cancel, .out = out, .documents = documents};
   *out = (lb__comparison){0};
+  for (int64_t i = 0; documents != NULL && i < lb__corpus_n_documents(held_out); i++)
+    documents->forward[i] = documents->reverse[i] = 0.0;
   c.context = context_of(student) < context_of(teacher) ? context_of(student) : context_of(teacher);
   reader_begin(&c.student, "student", student);
   reader_begin(&c.teacher, "teacher", teacher);

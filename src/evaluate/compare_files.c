@@ -29,7 +29,8 @@ lb_compare_options lb_compare_options_default(void) {
 
 /* Of one model: what its own predictions say. */
 typedef struct opinion {
-  double *document_nll; /* [n_documents] sums over measured tokens, nats */
+  double *document_nll;        /* [n_documents] sums over measured tokens, nats */
+  lb__document_kl document_kl; /* likewise; none of the teacher */
   int64_t bin_tokens[BINS], bin_right[BINS];
   double bin_probability[BINS];
 } opinion;
@@ -213,9 +214,15 @@ static lb_status beside_teacher(work *w, lb_compared_role role, lb_error *err) {
   lb_model_comparison *found = &w->out->found;
   lb_compared *it = &found->models[role];
   lb_status st = phase(w, "comparing", role, err);
-  if (st == LB_OK)
-    st = lb__compare_models(&c, w->models[LB_COMPARED_TEACHER], w->models[role], w->documents,
-                            w->vocab, w->o->cancel, err);
+  if (st != LB_OK) return st;
+  size_t n = (size_t)lb__corpus_n_documents(w->documents);
+  lb__document_kl *kl = &w->opinions[role].document_kl;
+  kl->forward = lb__new_array(n, sizeof *kl->forward);
+  kl->reverse = lb__new_array(n, sizeof *kl->reverse);
+  if (kl->forward == NULL || kl->reverse == NULL)
+    return lb__fail_nomem(err, "figures of documents");
+  st = lb__compare_models(&c, kl, w->models[LB_COMPARED_TEACHER], w->models[role], w->documents,
+                          w->vocab, w->o->cancel, err);
   if (st != LB_OK) return st;
   w->done += (uint64_t)lb__corpus_n_documents(w->documents);
   fill_from(it, &c.student);
@@ -302,6 +309,8 @@ static lb_status measure_model(work *w, lb_compared_role role, lb_error *err) {
   *it = (lb_compared){.perplexity = NAN,
                       .forward_kl = NAN,
                       .reverse_kl = NAN,
+                      .forward_kl_error = NAN,
+                      .reverse_kl_error = NAN,
                       .agreement = NAN,
                       .accuracy = NAN,
                       .calibration_error = NAN,
@@ -318,28 +327,54 @@ static lb_status measure_model(work *w, lb_compared_role role, lb_error *err) {
   return st == LB_OK ? answer_all(w, role, err) : st;
 }
 
+/* ---- uncertainty ---- */
+
+typedef struct ratio {
+  double mean, error; /* of a token; the error NaN with fewer than two documents */
+} ratio;
+
 /* Documents are the sample, tokens their sizes: R = sum d / sum n, var = K/(K-1) sum (d - R n)^2 /
- * (sum n)^2. */
-static void fill_gain(work *w) {
-  lb_model_comparison *found = &w->out->found;
+ * (sum n)^2. Of each document d is `of`, less `minus` where that is not NULL. */
+static ratio ratio_of(const work *w, const double *of, const double *minus) {
   int64_t documents = lb__corpus_n_documents(w->documents);
-  double tokens = 0.0, gain = 0.0, squares = 0.0;
-  found->gain = found->gain_error = NAN;
-  if (w->models[LB_COMPARED_BASELINE] == NULL) return;
-  const double *student = w->opinions[LB_COMPARED_STUDENT].document_nll;
-  const double *baseline = w->opinions[LB_COMPARED_BASELINE].document_nll;
+  double tokens = 0.0, sum = 0.0, squares = 0.0, k = (double)documents;
   for (int64_t i = 0; i < documents; i++) {
     tokens += (double)w->measured[i];
-    gain += baseline[i] - student[i];
+    sum += of[i] - (minus != NULL ? minus[i] : 0.0);
   }
-  found->gain = gain / tokens;
-  if (documents < 2) return;
+  double mean = sum / tokens;
   for (int64_t i = 0; i < documents; i++) {
-    double rest = baseline[i] - student[i] - found->gain * (double)w->measured[i];
+    double rest = of[i] - (minus != NULL ? minus[i] : 0.0) - mean * (double)w->measured[i];
     squares += rest * rest;
   }
-  double k = (double)documents;
-  found->gain_error = sqrt(squares * k / (k - 1.0)) / tokens;
+  return (ratio){mean, documents > 1 ? sqrt(squares * k / (k - 1.0)) / tokens : NAN};
+}
+
+static void fill_kl_errors(work *w) {
+  for (lb_compared_role r = LB_COMPARED_STUDENT; r < LB_N_COMPARED; r++) {
+    lb_compared *it = &w->out->found.models[r];
+    if (!it->is_there) continue;
+    it->forward_kl_error = ratio_of(w, w->opinions[r].document_kl.forward, NULL).error;
+    it->reverse_kl_error = ratio_of(w, w->opinions[r].document_kl.reverse, NULL).error;
+  }
+}
+
+static void fill_gains(work *w) {
+  lb_model_comparison *found = &w->out->found;
+  const opinion *student = &w->opinions[LB_COMPARED_STUDENT],
+                *baseline = &w->opinions[LB_COMPARED_BASELINE];
+  ratio ce = {NAN, NAN}, forward = ce, reverse = ce;
+  if (w->models[LB_COMPARED_BASELINE] != NULL) {
+    ce = ratio_of(w, baseline->document_nll, student->document_nll);
+    forward = ratio_of(w, baseline->document_kl.forward, student->document_kl.forward);
+    reverse = ratio_of(w, baseline->document_kl.reverse, student->document_kl.reverse);
+  }
+  found->gain = ce.mean;
+  found->gain_error = ce.error;
+  found->forward_kl_gain = forward.mean;
+  found->forward_kl_gain_error = forward.error;
+  found->reverse_kl_gain = reverse.mean;
+  found->reverse_kl_gain_error = reverse.error;
 }
 
 static lb_status check_options(const lb_compare_options *o, lb_error *err) {
@@ -358,6 +393,8 @@ static lb_status check_options(const lb_compare_options *o, lb_error *err) {
 static void work_deinit(work *w) {
   for (lb_compared_role r = 0; r < LB_N_COMPARED; r++) {
     lb__free(w->opinions[r].document_nll);
+    lb__free(w->opinions[r].document_kl.forward);
+    lb__free(w->opinions[r].document_kl.reverse);
     lb_tokenizer_free(w->tokenizers[r]);
     lb_model_free(w->models[r]);
   }
@@ -381,7 +418,8 @@ lb_status lb_compare(lb_model_comparison **out, const lb_compare_options *option
   if (st == LB_OK) st = find_vocabulary(&w, err);
   if (st == LB_OK) st = open_documents(&w, err);
   for (size_t i = 0; i < LB_N_COMPARED && st == LB_OK; i++) st = measure_model(&w, order[i], err);
-  if (st == LB_OK) fill_gain(&w);
+  if (st == LB_OK) fill_kl_errors(&w);
+  if (st == LB_OK) fill_gains(&w);
   work_deinit(&w);
   if (st == LB_OK)
     *out = &w.out->found;

@@ -4,6 +4,8 @@
 #include "ops/op_check.h"
 #include "tensor/tape.h"
 
+#include <string.h>
+
 /* What does not change from chunk to chunk. */
 typedef struct head {
   lb__stream *s;
@@ -144,9 +146,13 @@ static lb_status add_facts(lb__fused_head_sums *sums, const head *h, const chunk
   if (c->facts == NULL) return LB_OK;
   const void *facts;
   lb_status st = to_host(&facts, h->s, c->facts, err);
-  for (int64_t i = 0; st == LB_OK && i < c->n * LB__N_ROW_FACTS; i++)
+  if (st != LB_OK) return st;
+  for (int64_t i = 0; i < c->n * LB__N_ROW_FACTS; i++)
     sums->facts[i % LB__N_ROW_FACTS] += ((const double *)facts)[i];
-  return st;
+  if (h->args->row_facts != NULL)
+    memcpy(h->args->row_facts + c->begin * LB__N_ROW_FACTS, facts,
+           (size_t)(c->n * LB__N_ROW_FACTS) * sizeof(double));
+  return LB_OK;
 }
 
 static lb_status one_chunk(lb__fused_head_sums *sums, const head *h, chunk *c, lb_error *err) {

@@ -38,6 +38,8 @@ typedef struct lb__fused_head_args {
   double scale;         /* of gradients: 1 / trained tokens of the optimizer batch */
   int64_t chunk_tokens; /* 0: lb__head_chunk */
   bool want_facts;
+  double *row_facts; /* [M, LB__N_ROW_FACTS] of the caller: each row's own, besides the sums; NULL:
+                        not wanted. It needs want_facts */
 } lb__fused_head_args;
 
 typedef struct lb__fused_head_sums { /* added to, so that micro-batches accumulate */

@@ -37,6 +37,29 @@ near "$(figure baseline agreement)" 1 0 "the baseline is the teacher"
 perplexity=$(figure student perplexity) worse=$(figure baseline perplexity)
 gain=$(printf '%s\n' "$out" | sed -n 's/.*"log_perplexity_gain":\([-0-9.e+]*\),.*/\1/p')
 near "$gain" "$(awk -v a="$perplexity" -v b="$worse" 'BEGIN { print log(b) - log(a) }')" 1e-4 "the gain"
+
+# ---- how sure the KL is ----
+for word in forward reverse; do
+  checks=$((checks + 1))
+  awk -v e="$(figure student "${word}_kl_error")" 'BEGIN { exit !(e > 0 && e < 1) }' || fail "$what: no error of the $word KL: $out"
+  near "$(figure baseline "${word}_kl_error")" 0 1e-6 "error of the $word KL of the teacher itself"
+  # the baseline is the teacher, whose KL is 0: the difference is the student's KL, and so is its error
+  gain=$(printf '%s\n' "$out" | sed -n "s/.*\"${word}_kl_gain\":\([-0-9.e+]*\),.*/\1/p")
+  near "$gain" "-$(figure student "${word}_kl")" 1e-6 "the difference of the $word KL"
+  error=$(printf '%s\n' "$out" | sed -n "s/.*\"${word}_kl_gain_error\":\([-0-9.e+]*\)[,}].*/\1/p")
+  near "$error" "$(figure student "${word}_kl_error")" 1e-6 "the error of that difference"
+done
+head -n 1 "$work/texts.jsonl" >"$work/one.jsonl"
+run compare --teacher "$other" --student "$llama" --baseline "$other" --data "$work/one.jsonl" --json
+exits 0
+out_has '"forward_kl_error":null'
+out_has '"forward_kl_gain_error":null'
+run compare --student "$llama" --baseline "$other" --data "$work/texts.jsonl" --json
+exits 0
+out_has '"forward_kl_error":null'
+out_has '"forward_kl_gain":null'
+
+# ---- any number of threads ----
 one=$(LIMBECK_THREADS=1 "$LIMBECK" compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --json | sed 's/"[a-z]*_tokens_per_second":[^,]*,//g')
 two=$("$LIMBECK" compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --json | sed 's/"[a-z]*_tokens_per_second":[^,]*,//g')
 checks=$((checks + 1))
@@ -84,7 +107,7 @@ near "$(figure student calibration_error)" "$expected_error" 1e-5 "calibration e
 # ---- for people ----
 run compare --teacher "$other" --student "$llama" --baseline "$other" --data "$work/texts.jsonl" -p "the quick" -n 4
 exits 0
-for word in teacher student baseline perplexity "KL(teacher || it)" "calibration error" "12 documents" prompt; do out_has "$word"; done
+for word in teacher student baseline perplexity "KL(teacher || it)" "  standard error" "calibration error" "12 documents" prompt "the baseline is nearer to the teacher, by"; do out_has "$word"; done
 [ "$(printf '%s\n' "$out" | awk 'length > 110' | wc -l)" = 0 ] || fail "long lines: $out"
 run compare --student "$llama" --baseline "$llama" --data "$work/texts.jsonl"
 exits 0

@@ -86,6 +86,7 @@ static lb__corpus *make_corpus(int64_t n_docs) {
 typedef struct plain_sums {
   double student_ce, teacher_ce, forward_kl, reverse_kl, agrees, correct;
   int64_t n, n_cut, n_tokens, n_documents;
+  double document_forward[N_DOCS], document_reverse[N_DOCS];
 } plain_sums;
 
 /* log q of every token after position t, in double, over the first `vocab` columns. */
@@ -138,6 +139,7 @@ static plain_sums plainly(int64_t vocab) {
   plain_sums s = {0};
   for (int64_t d = 0; d < N_DOCS; d++) {
     int64_t n = doc_start[d + 1] - doc_start[d], before = s.n;
+    double forward = s.forward_kl, reverse = s.reverse_kl;
     s.n_cut += n > CONTEXT;
     if (n > CONTEXT) n = CONTEXT;
     for (int i = 0; i < 2; i++) logits_of(logits[i], models[i], ids + doc_start[d], n);
@@ -146,6 +148,8 @@ static plain_sums plainly(int64_t vocab) {
       if (target != LB__NOT_TRAINED)
         add_position(&s, logits[0] + t * TINY_V, logits[1] + t * TINY_V, target, vocab);
     }
+    s.document_forward[d] = s.forward_kl - forward;
+    s.document_reverse[d] = s.reverse_kl - reverse;
     s.n_documents += s.n > before;
     s.n_tokens += s.n > before ? n : 0;
   }
@@ -161,8 +165,10 @@ static void expect_near(const char *what, double found, double wanted) {
 
 static void expect_figures(int64_t vocab) {
   lb__comparison c;
+  double forward[N_DOCS], reverse[N_DOCS];
   lb__corpus *corpus = make_corpus(N_DOCS);
-  if (lb__compare_models(&c, models[0], models[1], corpus, vocab, NULL, &err) != LB_OK)
+  if (lb__compare_models(&c, &(lb__document_kl){forward, reverse}, models[0], models[1], corpus,
+                         vocab, NULL, &err) != LB_OK)
     fail_msg("%s", err.message);
   lb__corpus_free(corpus);
   plain_sums s = plainly(vocab);
@@ -179,6 +185,10 @@ static void expect_figures(int64_t vocab) {
   expect_near("forward KL", c.forward_kl, s.forward_kl / n);
   expect_near("reverse KL", c.reverse_kl, s.reverse_kl / n);
   expect_near("agreement", c.agreement, s.agrees / n);
+  for (int64_t d = 0; d < N_DOCS; d++) {
+    expect_near("a document's forward KL", forward[d], s.document_forward[d]);
+    expect_near("a document's reverse KL", reverse[d], s.document_reverse[d]);
+  }
   expect_near("accuracy", c.accuracy, s.correct / n);
   assert_true(c.forward_kl > 0.1 && c.agreement > 0 && c.agreement < 1);
   assert_true(isfinite(c.student.tokens_per_second) && c.student.tokens_per_second > 0);
@@ -199,7 +209,8 @@ static void test_model_against_itself(void **state) {
   (void)state;
   lb__comparison c;
   lb__corpus *corpus = make_corpus(N_DOCS);
-  assert_int_equal(lb__compare_models(&c, models[1], models[1], corpus, TINY_V, NULL, &err), LB_OK);
+  assert_int_equal(lb__compare_models(&c, NULL, models[1], models[1], corpus, TINY_V, NULL, &err),
+                   LB_OK);
   expect_near("forward KL", c.forward_kl, 0);
   expect_near("reverse KL", c.reverse_kl, 0);
   assert_true(c.agreement == 1.0);
@@ -210,22 +221,27 @@ static void test_model_against_itself(void **state) {
 static void test_without_teacher(void **state) {
   (void)state;
   lb__comparison with, without;
+  double forward[N_DOCS], reverse[N_DOCS];
   lb__corpus *corpus = make_corpus(N_DOCS);
-  assert_int_equal(lb__compare_models(&with, models[0], models[1], corpus, TINY_V, NULL, &err),
-                   LB_OK);
-  assert_int_equal(lb__compare_models(&without, NULL, models[1], corpus, TINY_V, NULL, &err),
+  assert_int_equal(
+      lb__compare_models(&with, NULL, models[0], models[1], corpus, TINY_V, NULL, &err), LB_OK);
+  assert_int_equal(lb__compare_models(&without, &(lb__document_kl){forward, reverse}, NULL,
+                                      models[1], corpus, TINY_V, NULL, &err),
                    LB_OK);
   assert_true(without.student.ce == with.student.ce && without.accuracy == with.accuracy);
   assert_true(isnan(without.teacher.ce) && isnan(without.teacher.perplexity) &&
               isnan(without.teacher.tokens_per_second) && isnan(without.forward_kl) &&
               isnan(without.reverse_kl) && isnan(without.agreement));
+  assert_true(forward[0] == 0 && reverse[0] == 0); /* a token, and nothing to predict */
+  assert_true(isnan(forward[1]) && isnan(reverse[1]));
   lb__corpus_free(corpus);
 }
 
 static void expect_refusal(lb_model *teacher, lb_model *student, const lb__corpus *corpus,
                            int64_t vocab, lb_status status, const char *part) {
   lb__comparison c;
-  assert_int_equal(lb__compare_models(&c, teacher, student, corpus, vocab, NULL, &err), status);
+  assert_int_equal(lb__compare_models(&c, NULL, teacher, student, corpus, vocab, NULL, &err),
+                   status);
   if (strstr(err.message, part) == NULL) fail_msg("'%s' in: %s", part, err.message);
 }
 
@@ -243,8 +259,9 @@ static void test_refusals(void **state) {
   scratch_remove(folder);
   volatile int cancel = 1;
   lb__comparison c;
-  assert_int_equal(lb__compare_models(&c, models[0], models[1], corpus, TINY_V, &cancel, &err),
-                   LB_E_CANCELLED);
+  assert_int_equal(
+      lb__compare_models(&c, NULL, models[0], models[1], corpus, TINY_V, &cancel, &err),
+      LB_E_CANCELLED);
   lb__corpus_free(corpus);
 }
 
@@ -265,7 +282,7 @@ static void test_ids_outside_a_vocabulary(void **state) {
 
 static lb_status run(void *ctx, lb_error *error) {
   lb__comparison c;
-  return lb__compare_models(&c, models[0], models[1], ctx, TINY_V, NULL, error);
+  return lb__compare_models(&c, NULL, models[0], models[1], ctx, TINY_V, NULL, error);
 }
 
 static void test_every_allocation_may_fail(void **state) {

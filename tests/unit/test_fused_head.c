@@ -423,12 +423,19 @@ static void test_facts(void **state) {
     wanted[LB__FACT_TEACHER_CE] -= p[target];
     wanted[LB__FACT_CORRECT] += argmax(q) == target;
   }
+  double rows[M * LB__N_ROW_FACTS];
   w.args.want_facts = true;
+  w.args.row_facts = rows;
+  w.args.chunk_tokens = 10;
   lb__fused_head_sums sums = {0};
   OK(lb__fused_head(&w.stream, &sums, &w.args, &err));
-  for (int i = 0; i < LB__N_ROW_FACTS; i++)
+  for (int i = 0; i < LB__N_ROW_FACTS; i++) {
+    double of_rows = 0.0;
+    for (int64_t n = 0; n < M; n++) of_rows += rows[n * LB__N_ROW_FACTS + i];
+    assert_true(of_rows == sums.facts[i]);
     if (!(fabs(sums.facts[i] - wanted[i]) <= 2e-6 * wanted[i]))
       fail_msg("fact %d: %.9g, want %.9g", i, sums.facts[i], wanted[i]);
+  }
   assert_int_equal(sums.n_rows, M);
   world_deinit(&w);
 }

@@ -17,7 +17,7 @@ TEXTS = [f"document {i}: the quick brown fox {'jumps over ' * (1 + i % 5)}the la
 
 
 def figures(model, teacher, documents, vocab):
-    """All as limbeck/comparison.h defines them."""
+    """All as limbeck/comparison.h defines them; and each document's sums of the KL both ways."""
     nll, forward, reverse, same, right, best = [], [], [], [], [], []
     for ids in documents:
         x, y = torch.tensor([ids]), torch.tensor(ids[1:])
@@ -30,11 +30,19 @@ def figures(model, teacher, documents, vocab):
         same.append((p.argmax(-1) == q.argmax(-1)).double())
         right.append((q.argmax(-1) == y).double())
         best.append(q.max(-1).values.exp())
+    sums = {"forward_kl": [kl.sum().item() for kl in forward], "reverse_kl": [kl.sum().item() for kl in reverse]}
     nll, forward, reverse, same, right, best = map(torch.cat, (nll, forward, reverse, same, right, best))
     bins = (best * BINS).long().clamp(max=BINS - 1)
     error = sum(abs((right[bins == b] - best[bins == b]).sum().item()) for b in range(BINS)) / len(best)
     return {"perplexity": math.exp(nll.mean()), "forward_kl": forward.mean().item(), "reverse_kl": reverse.mean().item(),
-            "agreement": same.mean().item(), "accuracy": right.mean().item(), "calibration_error": error}
+            "agreement": same.mean().item(), "accuracy": right.mean().item(), "calibration_error": error}, sums
+
+
+def standard_error(sums, documents):
+    """Of sum / tokens: documents are the sample, tokens their sizes (Cochran 1977, section 6.4)."""
+    d, n = torch.tensor(sums, dtype=torch.float64), torch.tensor([len(ids) - 1 for ids in documents], dtype=torch.float64)
+    rest = d - d.sum() / n.sum() * n
+    return (rest.square().sum() * len(n) / (len(n) - 1)).sqrt().item() / n.sum().item()
 
 
 def main(limbeck, folder):
@@ -52,20 +60,30 @@ def main(limbeck, folder):
     models = {role: AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval() for role, path in paths.items()}
     assert found["documents"] == len(documents) and found["measured_tokens"] == sum(len(d) - 1 for d in documents), found
     failed = checked = 0
+
+    def check(what, value, wanted):
+        nonlocal failed, checked
+        checked += 1
+        if not abs(value - wanted) <= TOLERANCE * max(abs(wanted), 1e-3):
+            failed += 1
+            print(f"{what}: limbeck {value}, PyTorch {wanted}")
+
+    sums = {}
     for role, model in models.items():
-        want = figures(model, models["teacher"], documents, len(tokenizer))
-        for key, value in want.items():
-            if role == "teacher" and key in ("forward_kl", "reverse_kl", "agreement"):
-                continue
-            checked += 1
-            off = abs(found[role][key] - value) / max(abs(value), 1e-3)
-            if not off <= TOLERANCE:
-                failed += 1
-                print(f"{role} {key}: limbeck {found[role][key]}, PyTorch {value}")
+        wanted, sums[role] = figures(model, models["teacher"], documents, len(tokenizer))
+        for key, one in sums[role].items():
+            wanted[f"{key}_error"] = standard_error(one, documents)
+        for key, value in wanted.items():
+            if role != "teacher" or key in ("perplexity", "accuracy", "calibration_error"):
+                check(f"{role} {key}", found[role][key], value)
+    for key in ("forward_kl", "reverse_kl"):
+        difference = [b - s for b, s in zip(sums["baseline"][key], sums["student"][key])]
+        check(f"{key}_gain", found[f"{key}_gain"], sum(difference) / found["measured_tokens"])
+        check(f"{key}_gain_error", found[f"{key}_gain_error"], standard_error(difference, documents))
     gain = math.log(found["baseline"]["perplexity"] / found["student"]["perplexity"])
     assert abs(found["log_perplexity_gain"] - gain) < 1e-6, (found["log_perplexity_gain"], gain)
     print(f"{checked - failed} of {checked} figures agree within {TOLERANCE}")
-    return failed != 0 or checked != 15
+    return failed != 0 or checked != 23
 
 
 if __name__ == "__main__":
