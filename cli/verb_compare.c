@@ -149,15 +149,28 @@ static bool is_measured(const lb_model_comparison *found, const struct measure *
   return false;
 }
 
-/* Which of student and baseline is better by this measure: its role, or -1. A perplexity is better
- * only where the difference is more than chance. */
+/* Chance alone exceeds twice the standard error once in twenty. */
+static bool is_told_apart(double gain, double error) {
+  return fabs(gain) > 0 && fabs(gain) >= 2 * error;
+}
+
+/* Whether student and baseline differ in this measure by more than chance, where that is known. */
+static bool may_differ(const lb_model_comparison *f, const struct measure *of) {
+  if (of->offset == offsetof(lb_compared, perplexity)) return is_told_apart(f->gain, f->gain_error);
+  if (of->offset == offsetof(lb_compared, forward_kl))
+    return is_told_apart(f->forward_kl_gain, f->forward_kl_gain_error);
+  if (of->offset == offsetof(lb_compared, reverse_kl))
+    return is_told_apart(f->reverse_kl_gain, f->reverse_kl_gain_error);
+  return true;
+}
+
+/* Which of student and baseline is better by this measure: its role, or -1. */
 static int winner(const lb_model_comparison *found, const struct measure *of) {
   const lb_compared *student = &found->models[LB_COMPARED_STUDENT],
                     *baseline = &found->models[LB_COMPARED_BASELINE];
   if (of->better == 0 || !student->is_there || !baseline->is_there) return -1;
+  if (!may_differ(found, of)) return -1;
   double gain = of->better * (real_of(student, of) - real_of(baseline, of));
-  bool is_perplexity = of->offset == offsetof(lb_compared, perplexity);
-  if (is_perplexity && !(fabs(found->gain) > 2 * found->gain_error)) return -1;
   return gain > 0 ? LB_COMPARED_STUDENT : gain < 0 ? LB_COMPARED_BASELINE : -1;
 }
 
@@ -186,11 +199,6 @@ static void print_measures(const cli *c, const lb_model_comparison *found) {
 /* By how many percent a difference of logarithms lowers the perplexity. */
 static double percent(double gain) {
   return 100 * (1 - exp(-gain));
-}
-
-/* Chance alone exceeds twice the standard error once in twenty. */
-static bool is_told_apart(double gain, double error) {
-  return fabs(gain) > 0 && fabs(gain) >= 2 * error;
 }
 
 static void print_gain(const lb_model_comparison *found) {

@@ -148,12 +148,35 @@ exits 1
 err_has none.jsonl
 
 # ---- on a terminal the better of student and baseline is bold, and columns line up all the same ----
-if has_terminal; then
-  esc=$(printf '\033')
-  script -qec "'$LIMBECK' compare --teacher '$other' --student '$llama' --baseline '$other' --data '$work/texts.jsonl'" /dev/null </dev/null >"$work/terminal" 2>&1 || fail "script: $(cat "$work/terminal")"
+esc=$(printf '\033')
+run compare --teacher "$other" --student "$llama" --baseline "$other" --data "$work/texts.jsonl"
+exits 0
+case $out in *"$esc"*) fail "$what: steers what is no terminal: $out" ;; esac
+# on_terminal DATA: what a terminal shows, to $work/seen; and the same without bold, to $work/bare
+on_terminal() {
+  script -qec "'$LIMBECK' compare --teacher '$other' --student '$llama' --baseline '$other' --data '$1' --threads 1" /dev/null </dev/null >"$work/terminal" 2>&1 || fail "script: $(cat "$work/terminal")"
   tr -d '\r' <"$work/terminal" >"$work/seen"
+  sed "s/${esc}\[[0-9]*m//g" "$work/seen" >"$work/bare"
+}
+is_bold() { checks=$((checks + 1)); grep -F "$1" "$work/seen" | head -n 1 | grep -q "${esc}\[1m" || fail "not bold: $1: $(cat "$work/seen")"; }
+is_not_bold() { checks=$((checks + 1)); grep -F "$1" "$work/seen" | head -n 1 | grep -q "${esc}\[" && fail "bold: $1: $(cat "$work/seen")"; }
+if has_terminal; then
+  on_terminal "$work/texts.jsonl"
   checks=$((checks + 2))
   grep -q "same best token as the teacher .*${esc}\[1m100.0 %${esc}\[0m" "$work/seen" || fail "the better one is not bold: $(cat "$work/seen")"
-  sed "s/${esc}\[[0-9]*m//g" "$work/seen" | grep -q '^same best token as the teacher  *-  *[0-9.]* %  *100.0 %$' || fail "the row does not line up: $(cat "$work/seen")"
+  grep -q '^same best token as the teacher  *-  *[0-9.]* %  *100.0 %$' "$work/bare" || fail "the row does not line up: $(cat "$work/seen")"
+  is_bold "KL(teacher ||"
+  is_bold "KL(it ||"
+  is_not_bold "standard error"
+  is_not_bold "parameters"
+  # every row of the table ends in the same column, whatever is bold
+  checks=$((checks + 1))
+  [ "$(sed -n '/perplexity/,/^$/p' "$work/bare" | awk 'NF { print length }' | sort -u | wc -l)" = 1 ] || fail "rows end in different columns: $(cat "$work/bare")"
+  # a document alone has no standard error, so nothing is better for sure
+  on_terminal "$work/one.jsonl"
+  is_not_bold "perplexity"
+  is_not_bold "KL(teacher ||"
+  is_not_bold "KL(it ||"
+  is_bold "same best token"
 fi
 finish
