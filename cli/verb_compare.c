@@ -63,8 +63,9 @@ static const option compare_options[] = {
      .kind = OPTION_TEXT,
      .offset = FIELD(prompts_file),
      .value = "FILE",
-     .help = "more of them, one JSON object a line: {\"prompt\":...} or {\"text\":...}; - is "
-             "standard input",
+     .help =
+         "more of them: a .txt file has one a line; any other, and - for standard input, one JSON "
+         "object a line: {\"prompt\":...} or {\"text\":...}",
      .only_typed = true},
     {.name = "max-new-tokens",
      .aliases = "n",
@@ -302,44 +303,94 @@ static void print_json(const compare_args *args, const lb_model_comparison *foun
   writer_free(&w);
 }
 
-/* ---- the verb ---- */
+/* ---- prompts from a file ---- */
 
-/* ---- prompts ---- */
-
-static void add_prompt(text_list *prompts, const char *prompt) {
+static void add_prompt(text_list *prompts, const char *bytes, size_t size) {
   prompts->items = cli_resize(prompts->items, (prompts->n + 1) * sizeof *prompts->items);
-  prompts->items[prompts->n++] = cli_copy(prompt, strlen(prompt));
+  prompts->items[prompts->n++] = cli_copy(bytes, size);
+}
+
+/* The first byte that is not of UTF-8; size: all are. */
+static size_t first_bad_byte(const char *bytes, size_t size) {
+  int32_t c = 0;
+  size_t at = 0;
+  while (at < size) {
+    size_t n = text_character(&c, bytes + at, size - at);
+    if (c < 0) break;
+    at += n;
+  }
+  return at;
+}
+
+/* The line is the prompt. @return false after telling why */
+static bool take_line(text_list *prompts, const line_input *in) {
+  const char *bytes = in->line.data;
+  size_t size = in->line.size, bad = first_bad_byte(bytes, size);
+  if (size > 0 && bytes[size - 1] == '\r') size--; /* a line's end, in some editors */
+  if (memchr(bytes, '\0', size) != NULL)
+    return line_input_failure(in, "want text, found a NUL character"), false;
+  if (bad < size)
+    return line_input_failure(in, "want UTF-8, found another byte at column %zu", bad + 1), false;
+  add_prompt(prompts, bytes, size);
+  return true;
+}
+
+static const char *kind_of(const json_t *value) {
+  switch (json_typeof(value)) {
+  case JSON_OBJECT: return "an object";
+  case JSON_ARRAY: return "a list";
+  case JSON_STRING: return "a string";
+  case JSON_INTEGER:
+  case JSON_REAL: return "a number";
+  case JSON_TRUE:
+  case JSON_FALSE: return "true or false";
+  default: return "null";
+  }
 }
 
 /* @return false after telling why */
-static bool take_prompt(text_list *prompts, const line_input *in) {
+static bool take_object(text_list *prompts, const line_input *in) {
   json_t *object = line_input_object(in);
   if (object == NULL) return false;
   const json_t *prompt = json_object_get(object, "prompt");
+  const char *key = prompt != NULL ? "prompt" : "text";
   if (prompt == NULL) prompt = json_object_get(object, "text");
   const char *bytes = json_string_value(prompt);
   bool ok = bytes != NULL && strlen(bytes) == json_string_length(prompt);
   if (ok)
-    add_prompt(prompts, bytes);
+    add_prompt(prompts, bytes, strlen(bytes));
+  else if (prompt == NULL)
+    line_input_failure(in, "want {\"prompt\": \"...\"} or {\"text\": \"...\"}, found neither");
+  else if (bytes == NULL)
+    line_input_failure(in, "%s: want a string, found %s", key, kind_of(prompt));
   else
-    line_input_failure(in, bytes != NULL ? "a prompt cannot hold a NUL character"
-                                         : "want {\"prompt\": \"...\"} or {\"text\": \"...\"}");
+    line_input_failure(in, "%s: want text, found a NUL character", key);
   json_decref(object);
   return ok;
+}
+
+static bool is_plain_text(const char *path) {
+  size_t n = strlen(path);
+  return n >= 4 && strcmp(path + n - 4, ".txt") == 0;
 }
 
 static int read_prompts(text_list *prompts, const cli *c, const char *path) {
   line_input in;
   line_result result = LINE_READ;
   bool ok = true;
+  size_t before = prompts->n;
   if (path == NULL) return CLI_DONE;
   if (!line_input_open(&in, c, path)) return CLI_FAILED;
   while (ok && !cli_cancelled && (result = line_input_next(&in)) == LINE_READ)
-    ok = take_prompt(prompts, &in);
+    ok = is_plain_text(path) ? take_line(prompts, &in) : take_object(prompts, &in);
+  if (ok && !cli_cancelled && result == LINE_END && prompts->n == before)
+    ok = cli_failure(c, NULL, "%s: want a prompt a line, found none", in.name) == CLI_DONE;
   line_input_close(&in);
   if (cli_cancelled) return CLI_INTERRUPTED;
   return ok && result != LINE_BAD ? CLI_DONE : CLI_FAILED;
 }
+
+/* ---- the verb ---- */
 
 static void show_phase(void *ctx, const char *what, uint64_t done, uint64_t total) {
   progress_show(ctx, (size_t)done, (size_t)total, what);

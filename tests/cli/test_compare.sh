@@ -142,7 +142,32 @@ out_has '"prompts":["first","the brown","a fox"]'
 echo '{"question": "x"}' >>"$work/prompts.jsonl"
 run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --prompts "$work/prompts.jsonl"
 exits 1
-err_has 'prompts.jsonl:4: want {"prompt": "..."}'
+err_has 'prompts.jsonl:4: want {"prompt": "..."} or {"text": "..."}, found neither'
+# refused FILE CONTENT MESSAGE: as printf's format
+refused() {
+  # shellcheck disable=SC2059
+  printf "$2" >"$work/$1"
+  run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --prompts "$work/$1"
+  exits 1
+  err_has "$1$3"
+}
+refused number.jsonl '{"text": "a"}\n{"prompt": 5}\n' ':2: prompt: want a string, found a number'
+refused nul.jsonl '{"text": "a\\u0000b"}\n' ':1: text: want text, found a NUL character'
+refused words.jsonl 'the brown\n' ':1: not JSON'
+refused empty.jsonl '\n' ': want a prompt a line, found none'
+refused empty.txt '' ': want a prompt a line, found none'
+refused nul.txt 'the fox\na\000b\n' ':2: want text, found a NUL character'
+refused latin.txt 'the fox\n\ncaf\351\n' ':3: want UTF-8, found another byte at column 4'
+# a .txt file: a line is a prompt, whatever it looks like; blank lines and a carriage return are none
+printf 'the brown\r\n\n{"text": "a fox"}\n a dog' >"$work/prompts.txt"
+run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --json -p first --prompts "$work/prompts.txt" -n 2
+exits 0
+out_has '"prompts":["first","the brown","{\"text\": \"a fox\"}"," a dog"]'
+# standard input has no name that ends in .txt
+echo '{"text": "a fox"}' >"$work/input"
+run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --json --prompts - -n 2 <"$work/input"
+exits 0
+out_has '"prompts":["a fox"]'
 run compare --teacher "$other" --student "$llama" --data "$work/texts.jsonl" --prompts "$work/none.jsonl"
 exits 1
 err_has none.jsonl
