@@ -189,29 +189,32 @@ static void add_warnings(page *p) {
 typedef struct measure {
   const char *key, *label;
   figure_kind kind;
-  int better; /* -1: less is better, 1: more, 0: neither */
+  int better;       /* -1: less is better, 1: more, 0: neither */
+  const char *gain; /* of a comparison, "gain_error" with it: the difference; NULL: not known */
 } measure;
 
 static const measure run_measures[] = {
-    {"perplexity", "perplexity", PLAIN, -1},
-    {"kl_to_teacher", "KL(teacher || it), nats a token", PLAIN, -1},
-    {"agreement", "same best token as the teacher", SHARE, 1},
-    {"parameters", "parameters", COUNT, 0},
-    {"bytes", "size of the weights", BYTES, 0},
-    {"tokens_per_second", "tokens a second, reading", COUNT, 0},
+    {"perplexity", "perplexity", PLAIN, 0, NULL}, /* without errors nothing is called better */
+    {"kl_to_teacher", "KL(teacher || it), nats a token", PLAIN, 0, NULL},
+    {"agreement", "same best token as the teacher", SHARE, 0, NULL},
+    {"parameters", "parameters", COUNT, 0, NULL},
+    {"bytes", "size of the weights", BYTES, 0, NULL},
+    {"tokens_per_second", "tokens a second, reading", COUNT, 0, NULL},
     {0}};
 
 static const measure compared_measures[] = {
-    {"perplexity", "perplexity", PLAIN, -1},
-    {"forward_kl", "KL(teacher || it), nats a token", PLAIN, -1},
-    {"reverse_kl", "KL(it || teacher), nats a token", PLAIN, -1},
-    {"agreement", "same best token as the teacher", SHARE, 1},
-    {"accuracy", "best token is the text's", SHARE, 1},
-    {"calibration_error", "calibration error", SHARE, -1},
-    {"parameters", "parameters", COUNT, 0},
-    {"size_bytes", "size of the weights", BYTES, 0},
-    {"read_tokens_per_second", "tokens a second, reading", COUNT, 0},
-    {"write_tokens_per_second", "tokens a second, writing", COUNT, 0},
+    {"perplexity", "perplexity", PLAIN, -1, "log_perplexity_gain"},
+    {"forward_kl", "KL(teacher || it), nats a token", PLAIN, -1, "forward_kl_gain"},
+    {"forward_kl_error", "its standard error", PLAIN, 0, NULL},
+    {"reverse_kl", "KL(it || teacher), nats a token", PLAIN, -1, "reverse_kl_gain"},
+    {"reverse_kl_error", "its standard error", PLAIN, 0, NULL},
+    {"agreement", "same best token as the teacher", SHARE, 1, NULL},
+    {"accuracy", "best token is the text's", SHARE, 1, NULL},
+    {"calibration_error", "calibration error", SHARE, -1, NULL},
+    {"parameters", "parameters", COUNT, 0, NULL},
+    {"size_bytes", "size of the weights", BYTES, 0, NULL},
+    {"read_tokens_per_second", "tokens a second, reading", COUNT, 0, NULL},
+    {"write_tokens_per_second", "tokens a second, writing", COUNT, 0, NULL},
     {0}};
 
 enum { TABLE_COLUMNS = 4 };
@@ -221,10 +224,20 @@ typedef struct figures_table {
   bool competes[TABLE_COLUMNS];        /* the best of these is bold */
 } figures_table;
 
-/* The column with the best value of those that compete; -1: fewer than two of them have one. */
-static int best_column(const figures_table *t, const measure *m) {
+/* As `limbeck compare` has it: a difference below twice its standard error is none. */
+static bool is_told_apart(const json_t *comparison, const measure *m) {
+  char error[64];
+  if (m->gain == NULL) return true;
+  snprintf(error, sizeof error, "%s_error", m->gain);
+  return fabs(real_of(comparison, m->gain)) >= 2.0 * real_of(comparison, error);
+}
+
+/* The column with the best value of those that compete; -1: fewer than two of them have one, or
+ * chance alone may have made the difference. */
+static int best_column(const json_t *comparison, const figures_table *t, const measure *m) {
   int best = -1, n = 0;
-  for (int i = 0; i < TABLE_COLUMNS && m->better != 0; i++) {
+  if (m->better == 0 || !is_told_apart(comparison, m)) return -1;
+  for (int i = 0; i < TABLE_COLUMNS; i++) {
     double value = real_of(t->models[i], m->key);
     if (!t->competes[i] || !isfinite(value)) continue;
     n++;
@@ -234,7 +247,7 @@ static int best_column(const figures_table *t, const measure *m) {
 }
 
 static void add_measure(page *p, const figures_table *t, const measure *m) {
-  int best = best_column(t, m);
+  int best = best_column(p->comparison, t, m);
   bool is_known = false;
   for (int i = 0; i < TABLE_COLUMNS; i++) is_known |= isfinite(real_of(t->models[i], m->key));
   if (!is_known) return;
@@ -262,8 +275,7 @@ static void add_figures(page *p) {
   figures_table t = {.headers = {"teacher", "student before", "student after", "baseline"},
                      .models = {json_object_get(result, "teacher"),
                                 json_object_get(result, "before"), json_object_get(result, "after"),
-                                json_object_get(result_of(&p->baseline), "after")},
-                     .competes = {false, false, true, true}};
+                                json_object_get(result_of(&p->baseline), "after")}};
   if (t.models[0] == NULL && t.models[1] == NULL && t.models[2] == NULL) return;
   add(p, "<h2>Figures</h2>\n");
   add_table(p, &t, run_measures);

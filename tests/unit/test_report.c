@@ -204,7 +204,7 @@ static void test_page(void **state) {
   assert_non_null(strstr(text, "default-src 'none'"));
   assert_non_null(strstr(text, "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;"
                                "&amp;\xEF\xBF\xBD\xEF\xBF\xBD"));
-  assert_non_null(strstr(text, "<td>1,500,000</td><td class=\"best\">25</td>"));
+  assert_non_null(strstr(text, "<td>1,500,000</td><td>25</td><td>25</td>"));
   assert_non_null(strstr(text, "<td>124.4 M</td>"));
   assert_non_null(strstr(text, "1 min 01 s"));
   assert_int_equal(count_of(text, "<figure>"), 2);         /* loss and KL are all that is known */
@@ -238,6 +238,12 @@ static void test_page_with_a_comparison(void **state) {
   assert_non_null(strstr(text, "<td>9.5</td><td class=\"best\">8.5</td>"));
   assert_non_null(strstr(text, "&lt;u&gt;yes"));
   assert_non_null(strstr(text, "-0.1, standard error 0.02"));
+  free(text);
+  scratch_write_text(folder, "comparison.json", /* not more than chance may do */
+                     "{\"student\":{\"perplexity\":9.5},\"baseline\":{\"perplexity\":8.5},"
+                     "\"log_perplexity_gain\":-0.1,\"log_perplexity_gain_error\":0.06}");
+  text = write_page(&options);
+  assert_non_null(strstr(text, "<td>9.5</td><td>8.5</td>"));
   free(text);
 }
 
