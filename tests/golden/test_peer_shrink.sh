@@ -1,20 +1,7 @@
 #!/bin/sh
-# What shrink writes, Transformers loads (peers/check_shrink.py). Needs a Python with torch and
-# transformers (versions: generate/requirements.txt), named by LIMBECK_PEERS_PYTHON. Without it:
-# skipped, and it says why.
-set -eu
+# What shrink writes, Transformers loads.
+# shellcheck disable=SC1091
 here=$(cd "$(dirname "$0")" && pwd)
-
-skip() {
-  echo "skipped: $1" >&2
-  exit 77
-}
-
-[ -n "${LIMBECK:-}" ] || skip "LIMBECK does not name the binary"
-[ -x "$LIMBECK" ] || skip "$LIMBECK is not built"
-[ -n "${LIMBECK_PEERS_PYTHON:-}" ] || skip "LIMBECK_PEERS_PYTHON does not name a Python that has the peers"
-for module in torch transformers; do
-  "$LIMBECK_PEERS_PYTHON" -c "import $module" >/dev/null 2>&1 ||
-    skip "$LIMBECK_PEERS_PYTHON has no module $module"
-done
+. "$here/../support/peers.sh"
+need_peers torch transformers
 exec "$LIMBECK_PEERS_PYTHON" "$here/peers/check_shrink.py" "$LIMBECK" "$here/data/models"
