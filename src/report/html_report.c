@@ -220,8 +220,7 @@ static const measure compared_measures[] = {
 enum { TABLE_COLUMNS = 4 };
 typedef struct figures_table {
   const char *headers[TABLE_COLUMNS];
-  const json_t *models[TABLE_COLUMNS]; /* NULL: no such column */
-  bool competes[TABLE_COLUMNS];        /* the best of these is bold */
+  const json_t *models[TABLE_COLUMNS]; /* the teacher's first; NULL: no such column */
 } figures_table;
 
 /* As `limbeck compare` has it: a difference below twice its standard error is none. */
@@ -232,14 +231,14 @@ static bool is_told_apart(const json_t *comparison, const measure *m) {
   return fabs(real_of(comparison, m->gain)) >= 2.0 * real_of(comparison, error);
 }
 
-/* The column with the best value of those that compete; -1: fewer than two of them have one, or
+/* The column with the best value but for the teacher's; -1: fewer than two of them have one, or
  * chance alone may have made the difference. */
 static int best_column(const json_t *comparison, const figures_table *t, const measure *m) {
   int best = -1, n = 0;
   if (m->better == 0 || !is_told_apart(comparison, m)) return -1;
-  for (int i = 0; i < TABLE_COLUMNS; i++) {
+  for (int i = 1; i < TABLE_COLUMNS; i++) {
     double value = real_of(t->models[i], m->key);
-    if (!t->competes[i] || !isfinite(value)) continue;
+    if (!isfinite(value)) continue;
     n++;
     if (best < 0 || m->better * (value - real_of(t->models[best], m->key)) > 0.0) best = i;
   }
@@ -390,7 +389,7 @@ static void add_compared_answers(page *p) {
 }
 
 static void add_comparison(page *p) {
-  figures_table t = {.competes = {false, true, true}};
+  figures_table t = {0};
   double gain = real_of(p->comparison, "log_perplexity_gain");
   double error = real_of(p->comparison, "log_perplexity_gain_error");
   if (p->comparison == NULL) return;
