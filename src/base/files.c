@@ -83,6 +83,13 @@ const char *lb__path_base(const char *path) {
   return slash != NULL ? slash + 1 : path;
 }
 
+char *lb__path_name(const char *path) {
+  size_t end = strlen(path), begin;
+  while (end > 1 && path[end - 1] == '/') end--;
+  for (begin = end; begin > 0 && path[begin - 1] != '/';) begin--;
+  return lb__strndup(path + begin, end - begin);
+}
+
 bool lb__path_ends_with(const char *path, const char *ending) {
   size_t n = strlen(path), m = strlen(ending);
   return n >= m && memcmp(path + n - m, ending, m) == 0;

@@ -39,7 +39,8 @@ lb_status lb__temporary_folder(char **out, const char *name, lb_error *err);
 /* Where this user keeps `name` of what can be measured or fetched again: below $LIMBECK_CACHE,
  * $XDG_CACHE_HOME/limbeck or $HOME/.cache/limbeck; a new string. NULL: nowhere, or no memory. */
 char *lb__cache_path(const char *name);
-const char *lb__path_base(const char *path);                   /* after the last '/' */
+const char *lb__path_base(const char *path); /* after the last '/' */
+char *lb__path_name(const char *path);       /* "b" of "a/b" and of "a/b/"; a new string */
 bool lb__path_ends_with(const char *path, const char *ending); /* ".gguf" */
 bool lb__path_is_folder(const char *path);
 bool lb__path_is_file(const char *path);

@@ -32,6 +32,7 @@ typedef struct page {
   lb__buf html;
   source run, baseline; /* baseline.folder NULL: none */
   json_t *comparison;   /* NULL: none */
+  char *name;           /* of the run */
 } page;
 
 static double real_of(const json_t *object, const char *key) {
@@ -113,7 +114,7 @@ static const char *state_of(const page *p) {
 static void add_heading(page *p) {
   const char *teacher = text_of(p->run.facts, "teacher"), *loss = text_of(p->run.facts, "loss");
   add(p, "<h1>");
-  add_outside(p, lb__path_base(p->run.folder));
+  add_outside(p, p->name);
   add(p, "</h1>\n<p class=\"sub\">");
   add_outside(p, teacher != NULL ? teacher : "no teacher");
   add(p, " &rarr; ");
@@ -489,7 +490,7 @@ static void add_page(page *p) {
          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
          "style-src 'unsafe-inline'\">\n"
          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>");
-  add_outside(p, lb__path_base(p->run.folder));
+  add_outside(p, p->name);
   add(p, " - Limbeck</title>\n<style>");
   add(p, page_style);
   add(p, "</style></head><body>\n");
@@ -586,7 +587,9 @@ lb_status lb_report_write(lb_report_facts *facts, const lb_report_options *optio
   *facts = (lb_report_facts){0};
   if (options->run == NULL) return lb__fail(err, LB_E_ARG, "a report needs the folder of a run");
   lb__buf_init(&p.html, LARGEST_PAGE);
-  lb_status st = read_source(&p.run, options->run, err);
+  p.name = lb__path_name(options->run);
+  lb_status st =
+      p.name != NULL ? read_source(&p.run, options->run, err) : lb__fail_nomem(err, "a report");
   if (st == LB_OK && options->baseline != NULL)
     st = read_source(&p.baseline, options->baseline, err);
   if (st == LB_OK) st = read_comparison(&p, options, err);
@@ -598,5 +601,6 @@ lb_status lb_report_write(lb_report_facts *facts, const lb_report_options *optio
   close_source(&p.baseline);
   json_decref(p.comparison);
   lb__buf_deinit(&p.html);
+  lb__free(p.name);
   return st;
 }

@@ -105,8 +105,11 @@ static void add_count(lb__buf *b, const char *what, int64_t n) {
 }
 
 static void add_origin(lb__buf *b, const lb__model_card *card) {
+  char *name = lb__path_name(card->result->output_dir);
   lb__buf_add_text(b, "# ");
-  add_plain(b, lb__path_base(card->result->output_dir));
+  if (name != NULL) add_plain(b, name);
+  b->failed |= name == NULL;
+  lb__free(name);
   lb__buf_add_text(b, "\n\n");
   lb__buf_add_text(b, card->teacher != NULL ? "A language model, distilled with Limbeck.\n\n"
                                             : "A language model, trained with Limbeck.\n\n");

@@ -20,6 +20,10 @@ out_has "$runs/a/report.html"
 run report "$runs/a" --baseline "$runs/b" -o "$work/both.html" --json
 exits 0
 out_has '"lines":33,"unread_lines":0'
+run report "$runs/a/" -o "$work/slash.html" # as a shell completes it
+exits 0
+checks=$((checks + 1))
+grep -q '<h1>a</h1>' "$work/slash.html" || fail "no heading: $(grep -o '<h1>[^<]*' "$work/slash.html")"
 checks=$((checks + 1))
 grep -q 'baseline: eval_kl' "$work/both.html" || fail "the baseline is not drawn"
 

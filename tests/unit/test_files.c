@@ -61,6 +61,13 @@ static void test_paths(void **state) {
   assert_string_equal(lb__path_base("a/b/c.txt"), "c.txt");
   assert_string_equal(lb__path_base("c.txt"), "c.txt");
   assert_string_equal(lb__path_base("a/"), "");
+  static const char *const names[][2] = {{"a/b", "b"}, {"a/b/", "b"}, {"b//", "b"}, {"b", "b"},
+                                         {".", "."},   {"/", ""},     {"", ""}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char *name = lb__path_name(names[i][0]);
+    assert_string_equal(name, names[i][1]);
+    lb__free(name);
+  }
 }
 
 static void test_plain_names(void **state) {
