@@ -23,8 +23,7 @@ static const option report_options[] = {
      .kind = OPTION_TEXT,
      .offset = FIELD(comparison),
      .value = "FILE",
-     .help = "what `limbeck compare --json` printed; otherwise RUN/comparison.json, where there is "
-             "one",
+     .help = "what `limbeck compare --json` printed: its table and answers are shown too",
      .only_typed = true},
     {.name = "output",
      .aliases = "o",

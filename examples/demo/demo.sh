@@ -57,7 +57,7 @@ compare() {
 }
 compare >"$out/comparison.txt"
 cat "$out/comparison.txt"
-compare --json -q >"$distilled/comparison.json" # for the report
+compare --json -q >"$out/comparison.json" # for the report
 say "Answers that can be checked: $questions sums like those of the texts, $questions with larger numbers or more steps"
 echo
 printf '%-28s  %11s  %11s  %11s\n' "" teacher student baseline
@@ -65,7 +65,7 @@ sums "sums right" questions
 sums "harder sums right" harder-questions
 
 say "Curves, figures and answers on one page (open it with a browser):"
-echo "  $("$limbeck" report "$distilled" --baseline "$alone" -o "$out/report.html")"
+echo "  $("$limbeck" report "$distilled" --baseline "$alone" --comparison "$out/comparison.json" -o "$out/report.html")"
 say "$(($(date +%s) - begun)) seconds; everything is in $out. Try next:"
 cat <<END
   $limbeck generate $distilled --prompt "Lena has 12 apples"

@@ -18,8 +18,7 @@ extern "C" {
 typedef struct lb_report_options {
   const char *run;        /* a run's output_dir */
   const char *baseline;   /* another's, drawn beside it; NULL: none */
-  const char *comparison; /* what `limbeck compare --json` printed; NULL: run/comparison.json, where
-                             there is one */
+  const char *comparison; /* what `limbeck compare --json` printed; NULL: none */
   const char *output;     /* NULL: run/report.html. Replaced when it is there */
 } lb_report_options;
 

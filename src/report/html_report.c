@@ -547,20 +547,13 @@ static lb_status read_source(source *s, const char *folder, lb_error *err) {
   return st == LB_OK ? read_facts(&s->facts, folder, err) : st;
 }
 
-static lb_status read_comparison(page *p, const lb_report_options *o, lb_error *err) {
-  char *found = o->comparison == NULL ? lb__path_join(o->run, "comparison.json") : NULL;
-  const char *path = o->comparison != NULL ? o->comparison : found;
-  if (path == NULL) return lb__fail_nomem(err, "a path");
-  lb_status st = LB_OK;
-  if (o->comparison != NULL || lb__path_is_file(path))
-    st = lb__json_read(&p->comparison, path, LARGEST_COMPARISON, err);
-  if (st == LB_OK && p->comparison != NULL &&
-      !json_is_object(json_object_get(p->comparison, "student")))
+static lb_status read_comparison(page *p, const char *path, lb_error *err) {
+  lb_status st = lb__json_read(&p->comparison, path, LARGEST_COMPARISON, err);
+  if (st == LB_OK && !json_is_object(json_object_get(p->comparison, "student")))
     st = lb__fail(err, LB_E_FORMAT,
                   "%s: want what `limbeck compare --json` prints, an object with "
                   "the key 'student'; there is none",
                   path);
-  lb__free(found);
   return st;
 }
 
@@ -592,7 +585,8 @@ lb_status lb_report_write(lb_report_facts *facts, const lb_report_options *optio
       p.name != NULL ? read_source(&p.run, options->run, err) : lb__fail_nomem(err, "a report");
   if (st == LB_OK && options->baseline != NULL)
     st = read_source(&p.baseline, options->baseline, err);
-  if (st == LB_OK) st = read_comparison(&p, options, err);
+  if (st == LB_OK && options->comparison != NULL)
+    st = read_comparison(&p, options->comparison, err);
   if (st == LB_OK) {
     add_page(&p);
     st = save_page(facts, &p, options, err);

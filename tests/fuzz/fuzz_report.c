@@ -14,15 +14,18 @@
 static const char *const names[] = {"metrics.jsonl", "run.json", "comparison.json"};
 enum { N_NAMES = 3, LARGEST = 1 << 26 };
 
-static void write_files(const uint8_t *data, size_t size) {
+/* @return whether there is a comparison */
+static bool write_files(const uint8_t *data, size_t size) {
+  size_t length = 0;
   for (int i = 0; i < N_NAMES; i++) {
     const uint8_t *end = size > 0 ? memchr(data, 1, size) : NULL;
-    size_t length = end != NULL && i + 1 < N_NAMES ? (size_t)(end - data) : size;
+    length = end != NULL && i + 1 < N_NAMES ? (size_t)(end - data) : size;
     fuzz_folder_remove(names[i]);
     if (i == 0 || length > 0) fuzz_folder_write(names[i], data, length);
     size_t taken = length < size ? length + 1 : size;
     data += taken, size -= taken;
   }
+  return length > 0;
 }
 
 static void check_page(const char *path) {
@@ -41,11 +44,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   lb_report_facts facts;
   lb_error err = {0};
   fuzz_folder_make();
-  write_files(data, size);
+  char *comparison = lb__path_join(fuzz_folder(), names[N_NAMES - 1]);
   lb_report_options options = {.run = fuzz_folder()};
+  if (write_files(data, size)) options.comparison = comparison;
   lb_status st = lb_report_write(&facts, &options, &err);
   FUZZ_CHECK((st == LB_OK) == (err.message[0] == '\0'));
   if (st == LB_OK) check_page(facts.path);
   fuzz_folder_remove("report.html");
+  lb__free(comparison);
   return 0;
 }

@@ -227,8 +227,11 @@ static void test_page_of_a_run_that_goes_on(void **state) {
 
 static void test_page_with_a_comparison(void **state) {
   (void)state;
+  char path[512];
   lb_report_options options = {.run = folder};
   write_run("finished");
+  snprintf(path, sizeof path, "%s/comparison.json", folder);
+  options.comparison = path;
   scratch_write_text(folder, "comparison.json",
                      "{\"documents\":3,\"measured_tokens\":900,\"prompts\":[\"<i>\"],"
                      "\"student\":{\"perplexity\":9.5,\"answers\":[\"<u>yes\"]},"
@@ -245,6 +248,10 @@ static void test_page_with_a_comparison(void **state) {
   text = write_page(&options);
   assert_non_null(strstr(text, "<td>9.5</td><td>8.5</td>"));
   free(text);
+  options.comparison = NULL; /* what lies there may be of an earlier run */
+  text = write_page(&options);
+  assert_null(strstr(text, "<h2>Comparison"));
+  free(text);
 }
 
 static void refuses(const lb_report_options *options, lb_status want, const char *part) {
@@ -256,6 +263,7 @@ static void refuses(const lb_report_options *options, lb_status want, const char
 
 static void test_what_is_no_run(void **state) {
   (void)state;
+  char path[512];
   lb_report_options options = {.run = NULL};
   refuses(&options, LB_E_ARG, "the folder of a run");
   options.run = folder;
@@ -272,6 +280,8 @@ static void test_what_is_no_run(void **state) {
                      "4, \"result\": [], \"environment\": \"x\"}");
   free(write_page(&options)); /* of a strange one what can be read is shown */
   scratch_write_text(folder, "comparison.json", "{\"student\": 3}");
+  snprintf(path, sizeof path, "%s/comparison.json", folder);
+  options.comparison = path;
   refuses(&options, LB_E_FORMAT, "limbeck compare --json");
   options.comparison = "/nowhere/c.json";
   refuses(&options, LB_E_IO, "/nowhere/c.json");
