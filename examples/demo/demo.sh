@@ -46,8 +46,8 @@ sed -n 's/{"text":"\(.*\)"}$/\1/p' "$out/texts/train.jsonl" | head -n 2 | sed 's
 
 say "2/4  A teacher of 3.3 million parameters teaches a student of an eighth of that, from random weights"
 learn "$distilled" teacher="$teacher"
-say "3/4  The same student, from the same weights, learns the same texts without a teacher"
-learn "$alone" teacher=none student="$distilled/student-init"
+say "3/4  The same student, from the same weights, learns from the same texts alone"
+learn "$alone" teacher="$teacher" alpha=0
 
 say "4/4  The three on texts that none of them has seen (limbeck compare); the baseline is the one of text alone"
 echo

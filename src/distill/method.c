@@ -187,8 +187,10 @@ lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *st
 }
 
 lb_status lb__method_of(lb__method **out, const lb__setup *s, lb_error *err) {
-  lb_status st =
-      lb__method_new(out, s->recipe, s->student, s->teacher, s->vocab, LB_DTYPE_F32, err);
+  const lb_recipe *r = s->recipe;
+  bool learns_from_teacher = r->distill.alpha > 0.0 || r->distill.type != LB__DISTILL_LOGITS;
+  lb_status st = lb__method_new(out, r, s->student, learns_from_teacher ? s->teacher : NULL,
+                                s->vocab, LB_DTYPE_F32, err);
   if (st == LB_OK) (*out)->recomputes = s->recomputes;
   return st;
 }

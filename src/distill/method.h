@@ -39,7 +39,8 @@ typedef enum lb__step_part {
  * @error LB_E_ARG (layers, relation heads: with what is possible), LB_E_NOMEM */
 lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *student,
                          lb__teacher *teacher, int64_t vocab, lb_dtype real, lb_error *err);
-/* Of what was opened, in F32. */
+/* Of what was opened, in F32. A teacher that no term looks at (alpha 0) is left out: it costs
+ * nothing but its memory, and the figures still measure against it. */
 lb_status lb__method_of(lb__method **out, const lb__setup *s, lb_error *err);
 void lb__method_free(lb__method *m);
 

@@ -50,6 +50,14 @@ out_has "measured on training documents"
 out_has "the student's answer"
 case $out in *"KL to teacher"*" teacher "*) fail "$what: a teacher in the table" ;; esac
 
+# ---- with a teacher that only measures: the same student as without one ----
+baseline=$(weights "$work/baseline")
+run distill "$recipe" alpha=0 output_dir="$work/measured" eval_fraction=0 --no-plan --json
+exits 0
+[ "$(weights "$work/measured")" = "$baseline" ] || fail "alpha=0 and teacher=none make different students"
+printf '%s\n' "$out" | grep -qE '"after":\{"perplexity":[0-9.]+,"kl_to_teacher":[0-9]' || fail "$what: no KL: $out"
+case $out in *'"loss_kd":'*) fail "$what: a teacher that only measures has a loss" ;; esac
+
 # ---- stopped, and going on: the same weights ----
 "$LIMBECK" distill "$recipe" output_dir="$work/stopped" --json >"$work/out" 2>"$work/err" &
 running=$!
