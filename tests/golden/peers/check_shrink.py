@@ -8,9 +8,11 @@ the result against those of `limbeck score`. All layers must be the teacher agai
 Transformers with the other layers taken out of its module list must be our shrunk folder. Then
 narrower: what Transformers computes on the result is again what we compute, also as a GGUF; and
 the influence of layers is that of Transformers' hidden states. And with a trimmed vocabulary: the
-tokenizer gives our ids, and the logits are the teacher's of the tokens that are left.
+tokenizer gives our ids, and the logits are the teacher's of the tokens that are left. llama.cpp, where
+the Python has llama_cpp, loads the GGUF files of both and gives the same ids and logits.
 Run by ../test_peer_shrink.sh.
 """
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,6 +23,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
+
+import sides
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -76,10 +80,10 @@ def without_others(model, layers):
     return model
 
 
-def report(name, what, a, b):
+def report(name, what, a, b, tolerance=TOLERANCE):
     global failures
     difference = max(float(np.abs(x - y).max()) for x, y in zip(a, b))
-    ok = difference <= TOLERANCE
+    ok = difference <= tolerance
     failures += not ok
     print(f"{'ok  ' if ok else 'FAIL'} {name:20s} {what:48s} {difference:.2g}", flush=True)
 
@@ -124,6 +128,27 @@ def influence(model):
     return turned / sum(len(ids) for ids in SEQUENCES)
 
 
+def as_gguf(name, student, gguf):
+    """Whether there is one: not every family has a form there."""
+    made = subprocess.run([limbeck, "convert", student, gguf, "--type", "f32", "--no-check", "--quiet"],
+                          capture_output=True, text=True)
+    if made.returncode != 0:
+        print(f"     {name:20s} no GGUF: {made.stderr.strip()[-90:]}", flush=True)
+    return made.returncode == 0
+
+
+def llama_cpp_logits(name, what, gguf, sequences, theirs):
+    """Returns llama.cpp's tokenizer, or None without llama_cpp."""
+    if importlib.util.find_spec("llama_cpp") is None:
+        print(f"     {name:20s} {what}: no module llama_cpp, left out", flush=True)
+        return None
+    llama = sides.LlamaCpp(gguf)
+    gelu = name.startswith(("gpt2", "gemma"))
+    _, tolerance = sides.TOLERANCES["llama.cpp, GELU" if gelu else "llama.cpp", "f32"]
+    report(name, f"{what}: llama.cpp", theirs, [llama.logits(ids) for ids in sequences], tolerance)
+    return llama.tokenize
+
+
 def check_narrow(name, teacher, config):
     with tempfile.TemporaryDirectory() as folder:
         student, gguf, texts = (os.path.join(folder, n) for n in ("student", "student.gguf", "texts.jsonl"))
@@ -136,11 +161,9 @@ def check_narrow(name, teacher, config):
         what = "narrow " + " ".join(str(n) for n in sizes.values())
         report(name, f"{what}: Transformers and limbeck", theirs, our_logits(student, config["vocab_size"]))
         report(name, "influence of layers", [influence(load(teacher))], [np.array(done["layer_influence"])])
-        made = subprocess.run([limbeck, "convert", student, gguf, "--no-check", "--quiet"], capture_output=True, text=True)
-        if made.returncode == 0:
+        if as_gguf(name, student, gguf):
             report(name, f"{what}: as a GGUF", theirs, our_logits(gguf, config["vocab_size"]))
-        else:
-            print(f"     {name:20s} no GGUF: {made.stderr.strip()[-90:]}", flush=True)
+            llama_cpp_logits(name, what, gguf, SEQUENCES, theirs)
 
 
 TEXTS = ["the quick brown fox jumps over the lazy dog, 12 times.", " and  then\n\nit sleeps", "for (int i = 0; i < n; i++)"]
@@ -156,7 +179,7 @@ def expect(name, what, ok):
 def check_vocabulary(name, teacher):
     """Trimmed: Transformers' tokenizer gives our ids, those that the map says; its logits are the teacher's of these."""
     with tempfile.TemporaryDirectory() as folder:
-        student, texts = os.path.join(folder, "student"), os.path.join(folder, "texts.jsonl")
+        student, gguf, texts = (os.path.join(folder, n) for n in ("student", "student.gguf", "texts.jsonl"))
         with open(texts, "w") as out:
             out.writelines(json.dumps({"text": text}) + "\n" for text in TEXTS)
         run("shrink", teacher, student, "--json", "--vocab-from", texts)
@@ -180,6 +203,10 @@ def check_vocabulary(name, teacher):
             new = [cut(torch.tensor([row])).logits[0].double().numpy() for row in found[:len(TEXTS)]]
             old = [uncut(torch.tensor([[ids[i] for i in row]])).logits[0].double().numpy()[:, ids] for row in found[:len(TEXTS)]]
         report(name, f"{len(ids)} tokens: the teacher's logits", new, old)
+        if as_gguf(name, student, gguf):
+            tokenize = llama_cpp_logits(name, f"{len(ids)} tokens", gguf, found[:len(TEXTS)], new)
+            if tokenize is not None:
+                expect(name, f"{len(ids)} tokens: llama.cpp's ids are ours", [tokenize(t) for t in TEXTS] == found[:len(TEXTS)])
 
 
 for name in sorted(os.listdir(models)):
