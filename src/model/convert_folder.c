@@ -5,6 +5,7 @@
 #include "convert_internal.h"
 
 #include "text/tokenizer_convert.h"
+#include "vocabulary_map.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -226,6 +227,14 @@ static lb_status write_template(const lb__conversion *c, lb_error *err) {
   return st;
 }
 
+static lb_status write_map(const lb__conversion *c, lb_error *err) {
+  lb__vocabulary_map *map;
+  lb_status st = lb__vocabulary_map_of(&map, c->source, err);
+  if (st == LB_OK && map != NULL) st = lb__vocabulary_map_write(c->to, map, err);
+  lb__vocabulary_map_free(map);
+  return st;
+}
+
 lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err) {
   lb_status st = lb__hf_folder_remove_text_files(c->to, err);
   if (st == LB_OK && t == NULL)
@@ -234,6 +243,7 @@ lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer 
     st = lb__tokenizer_save_json(c->trim != NULL ? c->trim->tokenizer : t, c->to, err);
   if (st == LB_OK && t != NULL) st = write_generation(c, err);
   if (st == LB_OK && t != NULL) st = write_template(c, err);
+  if (st == LB_OK && t != NULL && c->trim == NULL) st = write_map(c, err);
   return st == LB_OK && c->trim != NULL ? lb__trim_write_text(c, err) : st;
 }
 

@@ -6,6 +6,7 @@
 
 #include "text/chat_source.h"
 #include "text/tokenizer_convert.h"
+#include "vocabulary_map.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -175,7 +176,15 @@ static void copy_keys(lb__gguf_writer *w, const lb__conversion *c, const lb__ggu
   lb__gguf_set_u32(w, "general.quantization_version", 2);
 }
 
-/* The vocabulary and the template. The template travels as it is: whether we can run it does not
+static lb_status set_map(lb__gguf_writer *w, const lb__conversion *c, lb_error *err) {
+  lb__vocabulary_map *map;
+  lb_status st = lb__vocabulary_map_of(&map, c->source, err);
+  if (st == LB_OK && map != NULL) st = lb__vocabulary_map_set_gguf(w, map, err);
+  lb__vocabulary_map_free(map);
+  return st;
+}
+
+/* The vocabulary, its map and the template. The template travels as it is: whether we can run it does not
  * matter here. */
 static lb_status set_text(lb__gguf_writer *w, const lb__conversion *c, lb_error *err) {
   const char *folder = lb__checkpoint_name(c->source);
@@ -184,6 +193,7 @@ static lb_status set_text(lb__gguf_writer *w, const lb__conversion *c, lb_error 
   size_t size;
   lb_status st = lb_tokenizer_open(&t, folder, err);
   if (st == LB_OK) st = lb__tokenizer_set_gguf(w, t, (size_t)c->config.vocab_size, err);
+  if (st == LB_OK) st = set_map(w, c, err);
   if (st == LB_OK) st = lb__chat_template_find(&source, &size, folder, err);
   if (st == LB_OK && source != NULL) lb__gguf_set_string(w, "tokenizer.chat_template", source);
   lb__free(source);

@@ -315,9 +315,8 @@ static lb_status rewrite_copies(const lb__conversion *c, lb_error *err) {
 static lb_status write_map(const lb__conversion *c, lb_error *err) {
   const lb__trim *t = c->trim;
   const char *name = lb__checkpoint_name(c->source);
-  lb__vocabulary_map *earlier = NULL;
-  lb_status st =
-      lb__checkpoint_gguf(c->source) == NULL ? lb__vocabulary_map_read(&earlier, name, err) : LB_OK;
+  lb__vocabulary_map *earlier;
+  lb_status st = lb__vocabulary_map_of(&earlier, c->source, err);
   if (st == LB_OK && earlier != NULL && earlier->n != t->cut.n_source)
     st = lb__fail(err, LB_E_FORMAT,
                   "%s: " LB__VOCABULARY_MAP_FILE " is of %lld tokens, but the tokenizer has %d",

@@ -117,10 +117,29 @@ lb_status lb__vocabulary_map_read(lb__vocabulary_map **out, const char *folder, 
   return st;
 }
 
+static lb_status read_gguf(lb__vocabulary_map **out, const lb__gguf *g, lb_error *err) {
+  const char *text = NULL;
+  *out = NULL;
+  lb_status st = lb__gguf_get_string(&text, g, LB__VOCABULARY_MAP_KEY, false, err);
+  if (st != LB_OK || text == NULL) return st;
+  char *name = lb__format("%s: " LB__VOCABULARY_MAP_KEY, lb__gguf_name(g));
+  if (name == NULL) return lb__fail_nomem(err, LB__VOCABULARY_MAP_KEY);
+  st = lb__vocabulary_map_parse(out, text, strlen(text), name, err);
+  lb__free(name);
+  return st;
+}
+
+lb_status lb__vocabulary_map_of(lb__vocabulary_map **out, const lb__checkpoint *model,
+                                lb_error *err) {
+  const lb__gguf *g = lb__checkpoint_gguf(model);
+  return g != NULL ? read_gguf(out, g, err)
+                   : lb__vocabulary_map_read(out, lb__checkpoint_name(model), err);
+}
+
 /* ---- writing ---- */
 
-/* On one line: a line for each of thirty thousand ids serves nobody. */
-lb_status lb__vocabulary_map_write(const char *folder, const lb__vocabulary_map *m, lb_error *err) {
+/* On one line: a line for each of thirty thousand ids serves nobody. NULL when memory is out. */
+static char *text_of(const lb__vocabulary_map *m) {
   char hash[24];
   snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->source_hash);
   json_t *ids = json_array();
@@ -132,14 +151,27 @@ lb_status lb__vocabulary_map_write(const char *folder, const lb__vocabulary_map 
                         "tokenizer", hash, "ids", ids);
   char *text = j != NULL && fits ? lb__json_text(j, 0) : NULL;
   char *line = text != NULL ? lb__format("%s\n", text) : NULL;
-  char *path = lb__path_join(folder, LB__VOCABULARY_MAP_FILE);
-  lb_status st = line != NULL && path != NULL ? lb__file_save(path, line, strlen(line), err)
-                                              : lb__fail_nomem(err, LB__VOCABULARY_MAP_FILE);
-  lb__free(path);
-  lb__free(line);
   lb__free(text);
   json_decref(j);
+  return line;
+}
+
+lb_status lb__vocabulary_map_write(const char *folder, const lb__vocabulary_map *m, lb_error *err) {
+  char *text = text_of(m), *path = lb__path_join(folder, LB__VOCABULARY_MAP_FILE);
+  lb_status st = text != NULL && path != NULL ? lb__file_save(path, text, strlen(text), err)
+                                              : lb__fail_nomem(err, LB__VOCABULARY_MAP_FILE);
+  lb__free(path);
+  lb__free(text);
   return st;
+}
+
+lb_status lb__vocabulary_map_set_gguf(lb__gguf_writer *w, const lb__vocabulary_map *m,
+                                      lb_error *err) {
+  char *text = text_of(m);
+  if (text == NULL) return lb__fail_nomem(err, LB__VOCABULARY_MAP_KEY);
+  lb__gguf_set_string(w, LB__VOCABULARY_MAP_KEY, text);
+  lb__free(text);
+  return LB_OK;
 }
 
 /* ---- between two models ---- */
@@ -222,14 +254,19 @@ static lb_status open_tokenizer(lb_tokenizer **out, const char *path, const char
       err, st, "the student's vocabulary is trimmed, so both tokenizers are needed: the %s", whose);
 }
 
-/* The map in the folder that a model's name stands for; NULL for a GGUF file, and for a name that
- * stands for nothing, which opening it will tell better. */
+/* The map of what a model's name stands for; NULL for a name that stands for nothing, which opening
+ * it will tell better. Touches no weights. */
 static lb_status read_of(lb__vocabulary_map **out, const char *model, lb_error *err) {
   lb__model_place place = {0};
   *out = NULL;
   if (lb__model_place_find(&place, model, NULL) != LB_OK) return LB_OK;
-  lb_status st =
-      place.kind == LB__MODEL_FOLDER ? lb__vocabulary_map_read(out, place.folder, err) : LB_OK;
+  lb__gguf *g = NULL;
+  lb_status st = LB_OK;
+  if (place.kind == LB__MODEL_FOLDER)
+    st = lb__vocabulary_map_read(out, place.folder, err);
+  else if (lb__gguf_open(&g, place.file, NULL) == LB_OK)
+    st = read_gguf(out, g, err);
+  lb__gguf_close(g);
   lb__model_place_deinit(&place);
   return st;
 }

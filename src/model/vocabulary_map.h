@@ -1,14 +1,17 @@
 /* vocabulary_map.h - vocab_map.json: which tokens of another model's vocabulary a folder's tokens
  * are. `limbeck shrink --vocab-from` writes it beside the trimmed tokenizer; it travels with the
- * folder, so that whoever compares the two models, column by column of their logits, knows which
- * rows of the larger head to look at. docs/formats.md describes the file.
+ * model, in a GGUF file as a key, so that whoever compares the two models, column by column of
+ * their logits, knows which rows of the larger head to look at. docs/formats.md describes it.
  * Owns: the file, and whether it fits two models. Refuses: choosing tokens (text/), moving rows. */
 #ifndef LB_MODEL_VOCABULARY_MAP_H
 #define LB_MODEL_VOCABULARY_MAP_H
 
+#include "formats/checkpoint.h"
+
 #include <limbeck/tokenizer.h>
 
 #define LB__VOCABULARY_MAP_FILE "vocab_map.json"
+#define LB__VOCABULARY_MAP_KEY  "limbeck.vocab_map" /* of GGUF: the file's text */
 
 typedef struct lb__vocabulary_map {
   char *source;          /* what the source was called */
@@ -28,6 +31,11 @@ lb_status lb__vocabulary_map_parse(lb__vocabulary_map **out, const char *text, s
                                    const char *name, lb_error *err);
 lb_status lb__vocabulary_map_write(const char *folder, const lb__vocabulary_map *map,
                                    lb_error *err);
+/* Of a folder or a GGUF file that is open; NULL when it has none. */
+lb_status lb__vocabulary_map_of(lb__vocabulary_map **out, const lb__checkpoint *model,
+                                lb_error *err);
+lb_status lb__vocabulary_map_set_gguf(lb__gguf_writer *w, const lb__vocabulary_map *map,
+                                      lb_error *err);
 void lb__vocabulary_map_free(lb__vocabulary_map *map); /* accepts NULL */
 
 /* The rows of the teacher's vocabulary that are the student's, in the student's order; NULL when

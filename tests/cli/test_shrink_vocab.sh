@@ -127,6 +127,17 @@ for how in distill.type=logits distill.type=hidden distill.type=attention \
   [ "$(weights "$work/cut")" = "$(weights "$work/plain")" ] || fail "$how: the cut teacher teaches otherwise"
 done
 cmp -s "$work/small/vocab_map.json" "$work/cut/vocab_map.json" || fail "the student lost its map"
+# as a GGUF it keeps the map: compared with the whole teacher, it has the folder's figures
+run compare --teacher "$teacher" --student "$work/small" --data "$texts" --precision f32 --json
+exits 0
+figures=$(printf '%s' "$out" | grep -oE '"(forward_kl|reverse_kl|agreement)":[^,}]*')
+run convert "$work/small" "$work/small.gguf" --type f32 --quiet
+exits 0
+run compare --teacher "$teacher" --student "$work/small.gguf" --data "$texts" --precision f32 --json
+exits 0
+checks=$((checks + 1))
+[ -n "$figures" ] && [ "$(printf '%s' "$out" | grep -oE '"(forward_kl|reverse_kl|agreement)":[^,}]*')" = "$figures" ] ||
+  fail "as a GGUF: other figures than $figures: $out"
 # a student trimmed from a trimmed teacher learns from either
 distil once "$teacher" "$work/less"
 distil twice "$work/whole" "$work/less"

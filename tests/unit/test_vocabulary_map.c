@@ -4,6 +4,7 @@
 #include "model/forward.h"
 #include "model/vocabulary_map.h"
 
+#include <limbeck/convert.h>
 #include <limbeck/score.h>
 #include <limbeck/shrink.h>
 
@@ -182,6 +183,70 @@ static void test_cut(void **state) {
       check_cut(teachers[i], precisions[k]);
 }
 
+/* ---- in a GGUF file ---- */
+
+static void test_gguf(void **state) {
+  (void)state;
+  static const char *const teacher = MODELS "llama-tied-gqa";
+  char trimmed[600], student[600], gguf[700], back[700];
+  lb__vocabulary_map *of_folder, *of_gguf, *of_back;
+  lb_convert_options o = lb_convert_options_default();
+  trim(teacher, trimmed, student);
+  snprintf(gguf, sizeof gguf, "%s/student.gguf", folder);
+  snprintf(back, sizeof back, "%s/back", folder);
+  if (lb_convert(student, gguf, &o, &err) != LB_OK) fail_msg("%s", err.message);
+  if (lb_convert(gguf, back, &o, &err) != LB_OK) fail_msg("%s", err.message);
+  assert_int_equal(lb__vocabulary_map_read(&of_folder, student, &err), LB_OK);
+  assert_int_equal(lb__vocabulary_map_read(&of_back, back, &err), LB_OK);
+  if (lb__vocabulary_map_between(&of_gguf, teacher, gguf, &err) != LB_OK)
+    fail_msg("%s", err.message);
+  const lb__vocabulary_map *others[] = {of_back, of_gguf};
+  for (int i = 0; i < 2; i++) {
+    assert_non_null(others[i]);
+    assert_string_equal(others[i]->source, of_folder->source);
+    assert_int_equal(others[i]->n, of_folder->n);
+    assert_memory_equal(others[i]->ids, of_folder->ids,
+                        (size_t)of_folder->n * sizeof *of_folder->ids);
+  }
+  lb__vocabulary_map_free(of_folder);
+  lb__vocabulary_map_free(of_back);
+  lb__vocabulary_map_free(of_gguf);
+  scratch_empty(back);
+  remove(back);
+  remove_models();
+}
+
+static void write_nothing(const char *path, const char *map) {
+  lb__gguf_writer *w;
+  assert_int_equal(lb__gguf_writer_new(&w, &err), LB_OK);
+  lb__gguf_set_string(w, "general.architecture", "llama");
+  if (map != NULL)
+    lb__gguf_set_string(w, LB__VOCABULARY_MAP_KEY, map);
+  else
+    lb__gguf_set_u32(w, LB__VOCABULARY_MAP_KEY, 1);
+  assert_int_equal(lb__gguf_writer_save(w, path, NULL, NULL, &err), LB_OK);
+  lb__gguf_writer_free(w);
+}
+
+static void test_gguf_malformed(void **state) {
+  (void)state;
+  static const struct {
+    const char *map, *message;
+  } cases[] = {{"{}", "bad.gguf: limbeck.vocab_map: "},
+               {HEAD "\"ids\":[3,3]}", "ids[1] is 3, after 3"},
+               {NULL, "want a string"}};
+  char path[700];
+  snprintf(path, sizeof path, "%s/bad.gguf", folder);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    lb__vocabulary_map *map;
+    write_nothing(path, cases[i].map);
+    assert_int_equal(lb__vocabulary_map_between(&map, MODELS "llama-tied-gqa", path, &err),
+                     LB_E_FORMAT);
+    if (strstr(err.message, cases[i].message) == NULL) fail_msg("%s", err.message);
+    assert_null(map);
+  }
+}
+
 /* A model with fewer rows than the map speaks of. */
 static void test_too_few_rows(void **state) {
   (void)state;
@@ -313,6 +378,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
       cmocka_unit_test(test_malformed),
       cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_gguf, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_gguf_malformed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_too_few_rows, setup, teardown),
       cmocka_unit_test_setup_teardown(test_other_ids, setup, teardown),
       cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
