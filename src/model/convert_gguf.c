@@ -184,8 +184,8 @@ static lb_status set_map(lb__gguf_writer *w, const lb__conversion *c, lb_error *
   return st;
 }
 
-/* The vocabulary, its map and the template. The template travels as it is: whether we can run it does not
- * matter here. */
+/* The vocabulary, its map and the template. The template travels as it is: whether we can run it
+ * does not matter here. */
 static lb_status set_text(lb__gguf_writer *w, const lb__conversion *c, lb_error *err) {
   const char *folder = lb__checkpoint_name(c->source);
   lb_tokenizer *t = NULL;

@@ -130,14 +130,14 @@ cmp -s "$work/small/vocab_map.json" "$work/cut/vocab_map.json" || fail "the stud
 # as a GGUF it keeps the map: compared with the whole teacher, it has the folder's figures
 run compare --teacher "$teacher" --student "$work/small" --data "$texts" --precision f32 --json
 exits 0
-figures=$(printf '%s' "$out" | grep -oE '"(forward_kl|reverse_kl|agreement)":[^,}]*')
+figures() { printf '%s' "$out" | grep -oE '"(forward_kl|reverse_kl|agreement)":[^,}]*'; }
+of_folder=$(figures) || fail "$what: no figures"
 run convert "$work/small" "$work/small.gguf" --type f32 --quiet
 exits 0
 run compare --teacher "$teacher" --student "$work/small.gguf" --data "$texts" --precision f32 --json
 exits 0
 checks=$((checks + 1))
-[ -n "$figures" ] && [ "$(printf '%s' "$out" | grep -oE '"(forward_kl|reverse_kl|agreement)":[^,}]*')" = "$figures" ] ||
-  fail "as a GGUF: other figures than $figures: $out"
+[ "$(figures)" = "$of_folder" ] || fail "as a GGUF: other figures than $of_folder: $out"
 # a student trimmed from a trimmed teacher learns from either
 distil once "$teacher" "$work/less"
 distil twice "$work/whole" "$work/less"
