@@ -61,12 +61,14 @@ static int run_recipe(run_display *d, lb_recipe *recipe, const cli *c, const cha
   int code = CLI_DONE;
   run_display_end(d);
   if (st == LB_OK && c->global.json) result_write(&result);
-  if (st != LB_OK)
+  if (st != LB_OK) {
     code = cli_error(c, &err);
-  else if (result.is_interrupted)
+    if (result.report[0] != '\0') cli_note(c, "the run until then is in %s", result.report);
+  } else if (result.is_interrupted) {
     code = tell_interrupted(&result, c, path);
-  else if (!c->global.json)
+  } else if (!c->global.json) {
     result_print(&result, c);
+  }
   lb_distill_result_deinit(&result);
   return code;
 }

@@ -202,9 +202,11 @@ static lb_status measure_after(run *u) {
   return st;
 }
 
-/* What the run is, in one place: for the model card and for run.json. */
-static lb_status tell_run(run *u, const char *state, bool is_finished) {
+/* What the run is, in one place: for run.json, and for the model card when it is finished.
+ * error: NULL: none. */
+static lb_status tell_run(run *u, const char *name, const char *error) {
   const lb_recipe *r = u->recipe;
+  lb__run_state state = {.name = name, .error = error, .test_prompt = r->test.prompt};
   const lb__corpus_facts *facts = lb__corpus_get_facts(u->setup.corpus);
   char *loss = lb__run_loss_text(&u->setup);
   if (loss == NULL) return lb__fail_nomem(u->err, "the model card");
@@ -221,8 +223,9 @@ static lb_status tell_run(run *u, const char *state, bool is_finished) {
       .settings = lb_recipe_text(u->recipe),
       .result = u->result,
   };
-  lb_status st = is_finished ? lb__model_card_write(r->output_dir, &card, u->err) : LB_OK;
-  if (st == LB_OK) st = lb__run_facts_save(r->output_dir, &card, r->test.prompt, state, u->err);
+  lb_status st = lb__run_facts_save(r->output_dir, &card, &state, u->err);
+  if (st == LB_OK && strcmp(name, "finished") == 0)
+    st = lb__model_card_write(r->output_dir, &card, u->err);
   lb__free(loss);
   return st;
 }
@@ -248,7 +251,16 @@ static lb_status finish(run *u) {
   if (st == LB_OK)
     st = lb__finish_answers(&u->result->test_student, &u->result->test_teacher, &u->setup, u->err);
   if (st == LB_OK) st = measure_after(u);
-  return st == LB_OK ? tell_run(u, "finished", true) : st;
+  return st == LB_OK ? tell_run(u, "finished", NULL) : st;
+}
+
+/* What went wrong stands in run.json, and the curves up to there are on the page. The error stays
+ * the one that the run ended with, whatever else cannot be written now. */
+static void tell_failure(run *u) {
+  lb_error *err = u->err, later = {0}, first = *err;
+  u->err = &later;
+  if (tell_run(u, "failed", first.message) == LB_OK) (void)write_report(u);
+  u->err = err;
 }
 
 static lb_status save_recipe(run *u) {
@@ -260,16 +272,28 @@ static lb_status save_recipe(run *u) {
   return st;
 }
 
-static lb_status run_all(run *u) {
+static lb_status prepare(run *u) {
   lb_status st = claim_output(u);
   if (st == LB_OK) st = open_everything(u);
   if (st == LB_OK) st = save_recipe(u);
   if (st == LB_OK) st = measure_before(u);
-  if (st == LB_OK) st = tell_run(u, "running", false);
-  if (st == LB_OK) st = add_listeners(u);
+  return st == LB_OK ? tell_run(u, "running", NULL) : st;
+}
+
+static lb_status learn(run *u) {
+  lb_status st = add_listeners(u);
   if (st == LB_OK) st = train(u);
-  if (st == LB_OK) st = u->result->is_interrupted ? tell_run(u, "interrupted", false) : finish(u);
-  return st == LB_OK ? write_report(u) : st;
+  if (st != LB_OK) return st;
+  return u->result->is_interrupted ? tell_run(u, "interrupted", NULL) : finish(u);
+}
+
+static lb_status run_all(run *u) {
+  lb_status st = prepare(u);
+  if (st != LB_OK) return st;
+  st = learn(u);
+  if (st == LB_OK) return write_report(u);
+  tell_failure(u);
+  return st;
 }
 
 static void clean_up(run *u) {
@@ -287,8 +311,11 @@ static const lb_model_figures unknown = {NAN, NAN, NAN, 0, 0, NAN};
 lb_status lb_distill(lb_distill_result *result, lb_recipe *recipe,
                      const lb_distill_options *options, lb_error *err) {
   static const lb_distill_options none = {0};
-  run u = {
-      .recipe = recipe, .options = options != NULL ? options : &none, .result = result, .err = err};
+  lb_error own = {0};
+  run u = {.recipe = recipe,
+           .options = options != NULL ? options : &none,
+           .result = result,
+           .err = err != NULL ? err : &own};
   *result = (lb_distill_result){.teacher = unknown, .before = unknown, .after = unknown};
   snprintf(result->output_dir, sizeof result->output_dir, "%s", recipe->output_dir);
   lb_status st = run_all(&u);

@@ -124,6 +124,8 @@ static void add_heading(page *p) {
   if (strcmp(state_of(p), "finished") != 0) {
     add(p, "<br>this run is not finished; its state: ");
     add_outside(p, state_of(p));
+    const char *error = text_of(p->run.facts, "error");
+    if (error != NULL) add(p, ": "), add_outside(p, error);
   }
   add(p, "</p>\n");
 }

@@ -99,27 +99,27 @@ static void set_data(members m, const lb__model_card *card) {
 
 /* ---- all of it ---- */
 
-static void set_all(members m, const lb__model_card *card, const char *test_prompt,
-                    const char *state) {
+static void set_all(members m, const lb__model_card *card, const lb__run_state *state) {
   set_text(m, "format", LB__RUN_FACTS_FORMAT);
   set_count(m, "version", LB__RUN_FACTS_VERSION);
-  set_text(m, "state", state);
+  set_text(m, "state", state->name);
+  set_text(m, "error", state->error);
   set_text(m, "teacher", card->teacher);
   set_text(m, "student", card->student);
   set_text(m, "loss", card->loss);
   set_data(m, card);
   set_text(m, "settings", card->settings);
-  set_text(m, "test_prompt", test_prompt);
+  set_text(m, "test_prompt", state->test_prompt);
   set_environment(m);
   set_result(m, card->result);
 }
 
 lb_status lb__run_facts_save(const char *folder, const lb__model_card *card,
-                             const char *test_prompt, const char *state, lb_error *err) {
+                             const lb__run_state *state, lb_error *err) {
   bool failed = false;
   members m = {json_object(), &failed};
   char *path = lb__path_join(folder, LB__RUN_FACTS_FILE);
-  if (m.object != NULL) set_all(m, card, test_prompt, state);
+  if (m.object != NULL) set_all(m, card, state);
   lb_status st = m.object != NULL && path != NULL && !failed
                      ? lb__json_save(path, m.object, err)
                      : lb__fail_nomem(err, "the facts of a run");

@@ -185,7 +185,7 @@ static lb_status measure_gradient(lb__trainer *t, lb_error *err) {
     lb_tensor gradient = lb__tensor_gradient(t->parameters[i].tensor);
     st = lb__op_sum_squares(&sum, &gradient, err);
   }
-  t->grad_norm = sqrt(sum);
+  t->grad_norm = fabs(sqrt(sum)); /* also a NaN has no sign: it is shown */
   return st;
 }
 

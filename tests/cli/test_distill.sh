@@ -58,6 +58,15 @@ exits 0
 printf '%s\n' "$out" | grep -qE '"after":\{"perplexity":[0-9.]+,"kl_to_teacher":[0-9]' || fail "$what: no KL: $out"
 case $out in *'"loss_kd":'*) fail "$what: a teacher that only measures has a loss" ;; esac
 
+# ---- a run that fails says why, and shows how far it came ----
+run distill "$recipe" learning_rate=1e30 max_grad_norm=0 warmup_steps=0 num_train_epochs=9 save_steps=0 \
+  output_dir="$work/failed" --no-plan
+exits 1
+err_has "5 steps in a row"
+err_has "the run until then is in $work/failed/report.html"
+grep -q '"state": *"failed"' "$work/failed/run.json" || fail "run.json: $(cat "$work/failed/run.json")"
+grep -q 'its state: failed: step' "$work/failed/report.html" || fail "report.html does not say that the run failed"
+
 # ---- stopped, and going on: the same weights ----
 "$LIMBECK" distill "$recipe" output_dir="$work/stopped" --json >"$work/out" 2>"$work/err" &
 running=$!

@@ -177,8 +177,8 @@ static void write_run(const char *state_name) {
                          .n_held_out = -1,
                          .settings = hostile,
                          .result = &result};
-  if (lb__run_facts_save(folder, &card, hostile, state_name, &err) != LB_OK)
-    fail_msg("%s", err.message);
+  lb__run_state state = {.name = state_name, .error = hostile, .test_prompt = hostile};
+  if (lb__run_facts_save(folder, &card, &state, &err) != LB_OK) fail_msg("%s", err.message);
   scratch_write_text(folder, "metrics.jsonl",
                      "{\"step\": 10, \"loss\": 3.5, \"loss_<b>\": 2, \"eval_kl\": 0.5}\n"
                      "{\"step\": 20, \"loss\": 2.5, \"warning\": \"<img src=x onerror=y>\"}\n");
