@@ -7,6 +7,13 @@ LB__INLINE void add_products(__m512i *sum, __m512i weights, __m512i inputs) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(weights), "v"(inputs));
 }
 
+/* Asks for the memory of a result before it is computed. Lines of results lie a row of the output
+ * apart; stores that wait for them fill the queue that the sums of the next tile need: 1.1 to 1.2
+ * times as fast on Zen 5 (docs/decisions/0014). Asking beyond the end of memory is harmless. */
+LB__INLINE void ask_for(const lb__int8_part *p, int64_t row, int64_t o) {
+  __builtin_prefetch(p->out + row * p->ldo + o, 1);
+}
+
 #define UNROLL _Pragma("GCC unroll 12")
 
 /* R rows by P panels; a group's sums stay in registers, R * P <= 24. Per quad of inputs: P loads of
@@ -16,7 +23,10 @@ LB__INLINE void tile(const lb__int8_part *p, int64_t row, int64_t panel, const i
   int64_t panel_values = at.n_groups * at.quads * LB__INT8_PANEL * LB__INT8_DEPTH;
   int64_t panel_scales = at.n_groups * LB__INT8_PANEL;
   vec y[12][4];
-  UNROLL for (int r = 0; r < R; r++) UNROLL for (int k = 0; k < P; k++) y[r][k] = v_set(0.0f);
+  UNROLL for (int r = 0; r < R; r++) UNROLL for (int k = 0; k < P; k++) {
+    ask_for(p, row + r, (panel + k) * LB__INT8_PANEL);
+    y[r][k] = v_set(0.0f);
+  }
   for (int64_t g = 0; g < at.n_groups; g++) {
     __m512i sum[12][4];
     UNROLL for (int r = 0; r < R; r++) UNROLL for (int k = 0; k < P; k++) sum[r][k] =
