@@ -32,6 +32,11 @@ LB_API lb_convert_options lb_convert_options_default(void);
 LB_API LB_NODISCARD lb_status lb_convert(const char *from, const char *to,
                                          const lb_convert_options *options, lb_error *err);
 
+/** Whether lb_convert would refuse, before anything is written or a long training run begins.
+ *  @error as lb_convert, but for what only writing shows  @test tests/cli/test_made_student.sh */
+LB_API LB_NODISCARD lb_status lb_convert_check(const char *from, const char *to,
+                                               const lb_convert_options *options, lb_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -103,19 +103,40 @@ lb_status lb__finish_folder(const lb__setup *s, lb_error *err) {
   return st == LB_OK ? check_saved(s, r->output_dir, dtype, err) : st;
 }
 
+/* *file: lb__free */
+static lb_status describe_gguf(char **file, lb_convert_options *options, const lb__setup *s,
+                               lb_error *err) {
+  const lb_recipe *r = s->recipe;
+  *options = lb_convert_options_default();
+  if (!lb_dtype_from_name(&options->dtype, r->gguf))
+    return lb__fail(err, LB_E_ARG, "gguf: '%s' is no number format", r->gguf);
+  options->has_dtype = options->overwrite = true;
+  options->cancel = s->options->cancel;
+  *file = lb__format("%s/model-%s.gguf", r->output_dir, lb_dtype_name(options->dtype));
+  return *file != NULL ? LB_OK : lb__fail_nomem(err, "a path");
+}
+
+lb_status lb__finish_check(const lb__setup *s, lb_error *err) {
+  lb_convert_options options;
+  char *file;
+  if (s->recipe->gguf == NULL) return LB_OK;
+  lb_status st = describe_gguf(&file, &options, s, err);
+  if (st != LB_OK) return st;
+  st = lb_convert_check(lb_model_get_info(s->student)->path, file, &options, err);
+  lb__free(file);
+  return st == LB_OK ? LB_OK : lb__fail_prefix(err, st, "gguf");
+}
+
 lb_status lb__finish_gguf(char **path, const lb__setup *s, lb_error *err) {
   const lb_recipe *r = s->recipe;
-  lb_convert_options options = lb_convert_options_default();
+  lb_convert_options options;
+  char *file;
   *path = NULL;
   if (r->gguf == NULL) return LB_OK;
-  if (!lb_dtype_from_name(&options.dtype, r->gguf))
-    return lb__fail(err, LB_E_ARG, "gguf: '%s' is no number format", r->gguf);
+  lb_status st = describe_gguf(&file, &options, s, err);
+  if (st != LB_OK) return st;
   lb__setup_phase(s, "writing GGUF", 0, 0);
-  options.has_dtype = options.overwrite = true;
-  options.cancel = s->options->cancel;
-  char *file = lb__format("%s/model-%s.gguf", r->output_dir, lb_dtype_name(options.dtype));
-  if (file == NULL) return lb__fail_nomem(err, "a path");
-  lb_status st = lb_convert(r->output_dir, file, &options, err);
+  st = lb_convert(r->output_dir, file, &options, err);
   if (st == LB_OK) st = check_saved(s, file, options.dtype, err);
   if (st == LB_OK) {
     *path = file;

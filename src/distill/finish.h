@@ -9,6 +9,8 @@
  * the student in memory. @error LB_E_NUMERIC when they differ by more than the number format
  * explains */
 lb_status lb__finish_folder(const lb__setup *s, lb_error *err);
+/* Before training: whether the GGUF that the recipe wants can be made of such a student. */
+lb_status lb__finish_check(const lb__setup *s, lb_error *err);
 /* output_dir/model-<TYPE>.gguf, compared likewise. *path: lb__free; NULL when the recipe wants
  * none. */
 lb_status lb__finish_gguf(char **path, const lb__setup *s, lb_error *err);

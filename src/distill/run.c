@@ -106,6 +106,7 @@ static lb_status open_everything(run *u) {
   lb__setup_options how = {.real = LB_DTYPE_F32, .token_file = u->token_file, .keep_student = true};
   lb_status st = lb__setup_open(&u->setup, u->recipe, u->options, &how, u->err);
   if (st == LB_OK) st = check_plan(u);
+  if (st == LB_OK) st = lb__finish_check(&u->setup, u->err);
   if (st == LB_OK) st = lb__method_of(&u->method, &u->setup, u->err);
   if (st == LB_OK) st = lb__figures_init(&u->figures, &u->setup, u->err);
   if (st == LB_OK) lb__method_set_figures(u->method, &u->figures);

@@ -63,14 +63,29 @@ void lb__conversion_deinit(lb__conversion *c) {
   lb__checkpoint_close(c->source);
 }
 
-lb_status lb_convert(const char *from, const char *to, const lb_convert_options *options,
-                     lb_error *err) {
+static lb_status check(lb__conversion *c, lb_error *err) {
+  lb_status st = lb__conversion_plan(c, err);
+  return st == LB_OK && c->to_gguf ? lb__convert_check_gguf(c, err) : st;
+}
+
+static lb_status run(const char *from, const char *to, const lb_convert_options *options,
+                     lb_status (*what)(lb__conversion *c, lb_error *err), lb_error *err) {
   lb_convert_options defaults = lb_convert_options_default();
   lb__conversion c = {.options = options != NULL ? options : &defaults,
                       .to = to,
                       .to_gguf = lb__path_ends_with(to, ".gguf")};
   lb_status st = lb__conversion_open(&c, from, err);
-  if (st == LB_OK) st = lb__conversion_write(&c, err);
+  if (st == LB_OK) st = what(&c, err);
   lb__conversion_deinit(&c);
   return st;
+}
+
+lb_status lb_convert(const char *from, const char *to, const lb_convert_options *options,
+                     lb_error *err) {
+  return run(from, to, options, lb__conversion_write, err);
+}
+
+lb_status lb_convert_check(const char *from, const char *to, const lb_convert_options *options,
+                           lb_error *err) {
+  return run(from, to, options, check, err);
 }

@@ -42,17 +42,20 @@ static bool has_stored(const lb__conversion *c, lb__weight w) {
   return false;
 }
 
-static lb_status check_expressible(const lb__conversion *c, lb_error *err) {
+lb_status lb__convert_check_gguf(const lb__conversion *c, lb_error *err) {
   const lb__model_config *m = &c->config;
   const lb__family *f = m->family;
   lb__act_kind usual;
+  if (lb__checkpoint_gguf(c->source) != NULL) return LB_OK; /* it is one already */
   lb_status st = lb__act_from_name(&usual, f->activation, f->name, err);
   if (st != LB_OK) return st;
   if (m->activation != usual) return refuse(c, err, "always uses its family's activation");
   if (f->window != LB__WINDOW_PATTERN && any_window(m))
     return refuse(c, err, "has no sliding window");
   if (f->window == LB__WINDOW_PATTERN && window_period(m) == 0)
-    return refuse(c, err, "wants every n-th layer global and all others sliding");
+    return refuse(c, err,
+                  "wants every n-th layer global and all others sliding, and the layers that were "
+                  "kept alternate otherwise; choose them by a list (docs/how-to/shrink.md)");
   if (f->fused_qkv && (m->n_kv_heads != m->n_heads || m->scale_by_layer))
     return refuse(c, err, "has neither grouped heads nor scaling by layer");
   if ((f->fused_qkv || f->qkv_bias) && m->n_heads * m->head_dim != m->hidden_size)
@@ -236,7 +239,7 @@ static lb_status fill(void *ctx, size_t index, lb__sink *sink, lb_error *err) {
 lb_status lb__convert_to_gguf(lb__conversion *c, lb_error *err) {
   lb__gguf_writer *w = NULL;
   const lb__gguf *g = lb__checkpoint_gguf(c->source);
-  lb_status st = g == NULL ? check_expressible(c, err) : LB_OK;
+  lb_status st = lb__convert_check_gguf(c, err);
   if (st == LB_OK) st = lb__gguf_writer_new(&w, err);
   if (st == LB_OK && g != NULL) {
     copy_keys(w, c, g);

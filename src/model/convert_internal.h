@@ -120,6 +120,8 @@ lb_status lb__conversion_make_config(json_t *j, const lb__conversion *c, lb_erro
  * GGUF source; NULL when the source is a folder. */
 lb_status lb__conversion_write_text(const lb__conversion *c, const lb_tokenizer *t, lb_error *err);
 
+/* What llama.cpp cannot express is refused; c is planned (convert_gguf.c). */
+lb_status lb__convert_check_gguf(const lb__conversion *c, lb_error *err);
 lb_status lb__convert_to_gguf(lb__conversion *c, lb_error *err);   /* convert_gguf.c */
 lb_status lb__convert_to_folder(lb__conversion *c, lb_error *err); /* convert_folder.c */
 

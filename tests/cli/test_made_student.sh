@@ -105,6 +105,13 @@ same "$work/narrow" "$work/slim/student-init"
 run distill "$made" $narrow output_dir="$work/slim2" max_steps=1
 exits 0
 file_has "$work/slim2/student-init/config.json" '"hidden_size": 32'
+# a GGUF that cannot be is refused before training: a global layer, then a sliding one
+run distill "$made" teacher="$models/gemma3-softcap" student.shrink.layers=[5,6] gguf=f32 output_dir="$work/odd-windows"
+exits 1
+err_has "gguf: "
+err_has "wants every n-th layer global"
+checks=$((checks + 1))
+[ ! -e "$work/odd-windows/metrics.jsonl" ] || fail "$what: it trained before it refused"
 # fewer tokens: the teacher is cut alike
 run distill "$made" student.shrink.vocab_from="$work/calibration.jsonl" output_dir="$work/words" max_steps=1
 exits 0
