@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Draws curves of runs as SVG, from their metrics.jsonl; needs nothing but Python.
 
-usage: tools/curves.py OUT.svg KEY[:X] NAME=metrics.jsonl [NAME=metrics.jsonl ...]
+usage: tools/curves.py OUT.svg KEY[:X[:FROM]] NAME=metrics.jsonl [NAME=metrics.jsonl ...]
 
 KEY is a number of the log: loss, loss_kd, eval_perplexity, eval_kl, ... One line a run. X is what stands below,
-the optimizer step unless said otherwise."""
+the optimizer step unless said otherwise; points below FROM are left out. What stands at the side begins at 0, unless
+all values are above half of the greatest: then at the least."""
 import json
 import math
 import sys
@@ -13,9 +14,9 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 60, 130, 20, 40
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # told apart by most eyes (Okabe and Ito)
 
 
-def read(path, key, across):
+def read(path, key, across, begin):
     rows = [json.loads(line) for line in open(path)]
-    return [(r[across], r[key]) for r in rows if key in r]
+    return [(r[across], r[key]) for r in rows if key in r and r[across] >= begin]
 
 
 def ticks(low, high, n=5):
@@ -25,10 +26,11 @@ def ticks(low, high, n=5):
     return [first + i * step for i in range(int((high - first) / step) + 1)]
 
 
-def draw(key, across, curves):
+def draw(key, across, begin, curves):
     points = [p for _, curve in curves for p in curve]
-    x0, x1 = 0, max(x for x, _ in points)
-    y0, y1 = min(0, min(y for _, y in points)), max(y for _, y in points) * 1.05
+    x0, x1 = (0 if begin == 0 else min(x for x, _ in points)), max(x for x, _ in points)
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    y0, y1 = (low - 0.05 * (high - low) if low > high / 2 else min(0, low)), high * 1.02
     sx = lambda x: LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
     sy = lambda y: HEIGHT - BOTTOM - (y - y0) / (y1 - y0) * (HEIGHT - TOP - BOTTOM)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
@@ -51,11 +53,11 @@ def draw(key, across, curves):
 def main():
     if len(sys.argv) < 4:
         sys.exit(__doc__)
-    key, _, across = sys.argv[2].partition(":")
-    across = across or "step"
-    curves = [(name, read(path, key, across)) for name, path in (word.split("=", 1) for word in sys.argv[3:])]
+    key, across, begin, *_ = sys.argv[2].split(":") + ["", ""]
+    across, begin = across or "step", float(begin or 0)
+    curves = [(name, read(path, key, across, begin)) for name, path in (word.split("=", 1) for word in sys.argv[3:])]
     label = "optimizer step" if across == "step" else across.replace("_", " ")
-    open(sys.argv[1], "w").write(draw(key.replace("_", " "), label, curves))
+    open(sys.argv[1], "w").write(draw(key.replace("_", " "), label, begin, curves))
 
 
 main()
