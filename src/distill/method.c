@@ -186,11 +186,14 @@ lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *st
   return LB_OK;
 }
 
-lb_status lb__method_of(lb__method **out, const lb__setup *s, lb_error *err) {
+bool lb__learns_from_teacher(const lb__setup *s) {
   const lb_recipe *r = s->recipe;
-  bool learns_from_teacher = r->distill.alpha > 0.0 || r->distill.type != LB__DISTILL_LOGITS;
-  lb_status st = lb__method_new(out, r, s->student, learns_from_teacher ? s->teacher : NULL,
-                                s->vocab, LB_DTYPE_F32, err);
+  return s->teacher != NULL && (r->distill.alpha > 0.0 || r->distill.type != LB__DISTILL_LOGITS);
+}
+
+lb_status lb__method_of(lb__method **out, const lb__setup *s, lb_error *err) {
+  lb__teacher *teacher = lb__learns_from_teacher(s) ? s->teacher : NULL;
+  lb_status st = lb__method_new(out, s->recipe, s->student, teacher, s->vocab, LB_DTYPE_F32, err);
   if (st == LB_OK) (*out)->recomputes = s->recomputes;
   return st;
 }

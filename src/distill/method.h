@@ -39,7 +39,9 @@ typedef enum lb__step_part {
  * @error LB_E_ARG (layers, relation heads: with what is possible), LB_E_NOMEM */
 lb_status lb__method_new(lb__method **out, const lb_recipe *recipe, lb_model *student,
                          lb__teacher *teacher, int64_t vocab, lb_dtype real, lb_error *err);
-/* Of what was opened, in F32. A teacher that no term looks at (alpha 0) is left out: it costs
+/* Whether a term of the loss looks at the teacher: not with alpha 0 alone. */
+bool lb__learns_from_teacher(const lb__setup *s);
+/* Of what was opened, in F32. A teacher that no term looks at is left out: it costs
  * nothing but its memory, and the figures still measure against it. */
 lb_status lb__method_of(lb__method **out, const lb__setup *s, lb_error *err);
 void lb__method_free(lb__method *m);

@@ -215,6 +215,7 @@ static lb_status tell_run(run *u, const char *name, const char *error) {
       .student = lb__student_name(r),
       .student_path = lb_model_get_info(u->setup.student)->path,
       .teacher = u->setup.teacher != NULL ? r->teacher : NULL,
+      .only_measured = u->setup.teacher != NULL && !lb__learns_from_teacher(&u->setup),
       .loss = loss,
       .data = r->data.train.items,
       .n_data = r->data.train.n,

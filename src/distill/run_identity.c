@@ -1,6 +1,7 @@
 /* run_identity.c - see run_identity.h. */
 #include "run_identity.h"
 
+#include "method.h"
 #include "recipe_values.h"
 
 enum { TEXT_MAX = 1 << 20 };
@@ -86,7 +87,7 @@ char *lb__run_loss_text(const lb__setup *s) {
   const lb_recipe *r = s->recipe;
   lb__buf b;
   lb__buf_init(&b, TEXT_MAX);
-  if (s->teacher == NULL) {
+  if (!lb__learns_from_teacher(s)) {
     lb__buf_add_text(&b, "cross entropy");
   } else {
     double T = r->distill.temperature;

@@ -15,6 +15,10 @@
 
 enum { LARGEST_CARD = 4 << 20 };
 
+static bool is_distilled(const lb__model_card *card) {
+  return card->teacher != NULL && !card->only_measured;
+}
+
 /* ---- text from outside ---- */
 
 /* On one line of Markdown, meaning nothing but itself: not a link, a table cell's end or HTML. */
@@ -87,7 +91,7 @@ static void add_front_matter(lb__buf *b, const lb__model_card *card,
   add_field(b, "license_name", license->name);
   add_field(b, "license_link", license->link);
   lb__buf_add_text(b, "tags:\n");
-  lb__buf_add_text(b, card->teacher != NULL ? "- distillation\n- knowledge-distillation\n" : "");
+  lb__buf_add_text(b, is_distilled(card) ? "- distillation\n- knowledge-distillation\n" : "");
   lb__buf_add_text(b, "- limbeck\n---\n\n");
 }
 
@@ -111,9 +115,10 @@ static void add_origin(lb__buf *b, const lb__model_card *card) {
   b->failed |= name == NULL;
   lb__free(name);
   lb__buf_add_text(b, "\n\n");
-  lb__buf_add_text(b, card->teacher != NULL ? "A language model, distilled with Limbeck.\n\n"
-                                            : "A language model, trained with Limbeck.\n\n");
-  add_line(b, "teacher", card->teacher != NULL ? card->teacher : "none");
+  lb__buf_add_text(b, is_distilled(card) ? "A language model, distilled with Limbeck.\n\n"
+                                         : "A language model, trained with Limbeck.\n\n");
+  add_line(b, "teacher", is_distilled(card) ? card->teacher : "none");
+  if (!is_distilled(card)) add_line(b, "measured against", card->teacher);
   add_line(b, "student", card->student);
   add_line(b, "loss", card->loss);
 }

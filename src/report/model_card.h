@@ -11,6 +11,7 @@ typedef struct lb__model_card {
   const char *student;      /* as the recipe names it; base_model when that is a hub's name */
   const char *student_path; /* where it was found: its license is read there */
   const char *teacher;      /* as the recipe names it; NULL: none, trained on text alone */
+  bool only_measured;       /* by the teacher: no loss looked at it */
   const char *loss; /* "0.7 * KL(teacher || student) at temperature 2 + 0.3 * cross entropy" */
   const char *const *data; /* [n_data] files, as the recipe names them */
   size_t n_data;

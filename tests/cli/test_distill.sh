@@ -57,6 +57,9 @@ exits 0
 [ "$(weights "$work/measured")" = "$baseline" ] || fail "alpha=0 and teacher=none make different students"
 printf '%s\n' "$out" | grep -qE '"after":\{"perplexity":[0-9.]+,"kl_to_teacher":[0-9]' || fail "$what: no KL: $out"
 case $out in *'"loss_kd":'*) fail "$what: a teacher that only measures has a loss" ;; esac
+for line in '- loss: cross entropy$' '- teacher: none$' '- measured against: '; do
+  grep -q -e "$line" "$work/measured/README.md" || fail "its model card lacks '$line': $(cat "$work/measured/README.md")"
+done
 
 # ---- a run that fails says why, and shows how far it came ----
 run distill "$recipe" learning_rate=1e30 max_grad_norm=0 warmup_steps=0 num_train_epochs=9 save_steps=0 \

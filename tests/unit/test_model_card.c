@@ -134,6 +134,13 @@ static void test_what_is_not_known_is_left_out(void **state) {
     if (strstr(text, absent[i]) != NULL) fail_msg("'%s' in:\n%s", absent[i], text);
   expect_part(text, "- teacher: none\n- student: ./a/local/folder\n");
   free(text);
+  card.teacher = "gpt2-medium"; /* alpha 0 */
+  card.only_measured = true;
+  text = write_card(&card);
+  expect_part(text, "A language model, trained with Limbeck.\n\n- teacher: none\n"
+                    "- measured against: gpt2-medium\n");
+  assert_null(strstr(text, "distillation"));
+  free(text);
 }
 
 /* A folder beside us is called like a model of a hub. */
