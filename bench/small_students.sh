@@ -2,7 +2,7 @@
 # Is a student better for its teacher? A recipe with three seeds, each also with alpha=0: the same weights to
 # begin with, the same documents in the same order, the teacher only measures.
 #   usage: small_students.sh LIMBECK RECIPE FOLDER [KEY=VALUE...]
-# Runs are FOLDER/{distilled,alone}-SEED; one that is complete is not repeated. FOLDER/seeds.csv is the result.
+# Runs are FOLDER/{distilled,alone}-SEED; one that is complete is not repeated, any other begins anew. FOLDER/seeds.csv is the result.
 # SEEDS="1 2 3" are the seeds.
 set -eu
 [ $# -ge 3 ] || { echo "usage: $0 LIMBECK RECIPE FOLDER [KEY=VALUE...]" >&2; exit 2; }
@@ -14,7 +14,7 @@ run() { # NAME KEY=VALUE...
   name=$1
   shift
   [ ! -e "$folder/$name.json" ] || return 0
-  "$limbeck" distill "$recipe" output_dir="$folder/$name" --json "$@" >"$folder/$name.part" 2>"$folder/$name.log" ||
+  "$limbeck" distill "$recipe" output_dir="$folder/$name" overwrite_output_dir=true --json "$@" >"$folder/$name.part" 2>"$folder/$name.log" ||
     { tail -n 5 "$folder/$name.log" >&2; exit 1; }
   mv "$folder/$name.part" "$folder/$name.json"
 }

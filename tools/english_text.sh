@@ -12,7 +12,7 @@ for tool in apt-get dpkg-deb w3m; do
   command -v "$tool" >/dev/null || { echo "$0: please install $tool" >&2; exit 1; }
 done
 
-# Where a package keeps its pages, below /usr/share.
+# Where a package keeps its pages, below /usr/share; developers-reference.html is all of its others once more.
 pages_of() {
   case $1 in
     debian-handbook) echo 'doc/debian-handbook/html/en-US/*.html' ;;

@@ -259,9 +259,9 @@ static lb_status finish(run *u) {
 /* What went wrong stands in run.json, and the curves up to there are on the page. The error stays
  * the one that the run ended with, whatever else cannot be written now. */
 static void tell_failure(run *u) {
-  lb_error *err = u->err, later = {0}, first = *err;
+  lb_error *err = u->err, later = {0};
   u->err = &later;
-  if (tell_run(u, "failed", first.message) == LB_OK) (void)write_report(u);
+  if (tell_run(u, "failed", err->message) == LB_OK) (void)write_report(u);
   u->err = err;
 }
 

@@ -54,8 +54,8 @@ lb_status lb__convert_check_gguf(const lb__conversion *c, lb_error *err) {
     return refuse(c, err, "has no sliding window");
   if (f->window == LB__WINDOW_PATTERN && window_period(m) == 0)
     return refuse(c, err,
-                  "wants every n-th layer global and all others sliding, and the layers that were "
-                  "kept alternate otherwise; choose them by a list (docs/how-to/shrink.md)");
+                  "wants every n-th layer global and all others sliding, and here they alternate "
+                  "otherwise; a shrunk model: choose its layers by a list (docs/how-to/shrink.md)");
   if (f->fused_qkv && (m->n_kv_heads != m->n_heads || m->scale_by_layer))
     return refuse(c, err, "has neither grouped heads nor scaling by layer");
   if ((f->fused_qkv || f->qkv_bias) && m->n_heads * m->head_dim != m->hidden_size)

@@ -1,12 +1,13 @@
 /* run_facts.h - output_dir/run.json: what a run was told, on what machine, and what came of it, in
  * one versioned object, so that a report can be made later without the models:
  *
- *   {"format": "limbeck-run", "version": 1, "state": "running" | "interrupted" | "failed" |
- * "finished", "error": "of a run that failed", "teacher", "student", "loss", "data": [...],
- * "documents", "tokens", "held_out_documents", "settings": "the resolved recipe, YAML",
- * "test_prompt", "environment": {"limbeck", "build", "cpu", "threads", "libraries": {...},
- * "kernels": {...}}, "result": {"steps", "seconds", ..., "teacher": {"perplexity", ...}, "before",
- * "after", "teacher_answer", "student_answer"}}
+ *   {"format": "limbeck-run", "version": 1,
+ *    "state": "running" | "interrupted" | "failed" | "finished", "error": "of a failed run",
+ *    "teacher", "student", "loss", "data": [...], "documents", "tokens", "held_out_documents",
+ *    "settings": "the resolved recipe, YAML", "test_prompt",
+ *    "environment": {"limbeck", "build", "cpu", "threads", "libraries": {...}, "kernels": {...}},
+ *    "result": {"steps", "seconds", ..., "teacher": {"perplexity", ...}, "before", "after",
+ *               "teacher_answer", "student_answer"}}
  *
  * What is not known is not there. Refuses: reading it back (html_report.c does). */
 #ifndef LB_REPORT_RUN_FACTS_H

@@ -34,24 +34,11 @@ limbeck, models = sys.argv[1:3]
 failures = 0
 
 
-def run(*args, lines=()):
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    done = subprocess.run([limbeck, *args], input=text, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"limbeck {' '.join(args)}: exit {done.returncode}: {done.stderr.strip()}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+run = sides.Limbeck(limbeck).run
 
 
 def our_logits(folder, vocab):
-    rows = run("score", folder, "--input", "-", "--top", str(vocab), "--json", lines=[{"ids": s} for s in SEQUENCES])
-    result = []
-    for row in rows:
-        out = np.full((len(row["ids"]), vocab), np.nan)
-        for t, best in enumerate(row["top"]):
-            for token, logprob in best:
-                out[t, token] = logprob + row["logsumexp"][t]
-        result.append(out)
-    return result
+    return sides.Limbeck(limbeck).logits(folder, SEQUENCES, vocab)
 
 
 def load(folder):
@@ -143,8 +130,7 @@ def llama_cpp_logits(name, what, gguf, sequences, theirs):
         print(f"     {name:20s} {what}: no module llama_cpp, left out", flush=True)
         return None
     llama = sides.LlamaCpp(gguf)
-    gelu = name.startswith(("gpt2", "gemma"))
-    _, tolerance = sides.TOLERANCES["llama.cpp, GELU" if gelu else "llama.cpp", "f32"]
+    _, tolerance = sides.TOLERANCES[sides.llama_cpp_peer(name), "f32"]
     report(name, f"{what}: llama.cpp", theirs, [llama.logits(ids) for ids in sequences], tolerance)
     return llama.tokenize
 

@@ -47,8 +47,7 @@ def check_tiny(limbeck, data, name, scratch):
         llama = LlamaCpp(gguf)
         vocab = llama.llama.n_vocab()
         ours = limbeck.logits(gguf, sequences, vocab)
-        peer = "llama.cpp, GELU" if kind == "f32" and name.startswith(("gpt2", "gemma")) else "llama.cpp"
-        compare(name, peer, kind, [llama.logits(ids) for ids in sequences], ours)
+        compare(name, sides.llama_cpp_peer(name, kind), kind, [llama.logits(ids) for ids in sequences], ours)
         back = os.path.join(scratch, f"{name}-{kind}-folder")
         limbeck.convert(gguf, back, "f32")
         compare(name, "Transformers", kind, transformers_logits(back, sequences), ours)

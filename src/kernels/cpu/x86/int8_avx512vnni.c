@@ -8,7 +8,7 @@ LB__INLINE void add_products(__m512i *sum, __m512i weights, __m512i inputs) {
 }
 
 /* Asks for the memory of a result before it is computed. Lines of results lie a row of the output
- * apart; stores that wait for them fill the queue that the sums of the next tile need: 1.1 to 1.2
+ * apart; stores that wait for them fill the queue that the sums of the next tile need: up to 1.2
  * times as fast on Zen 5 (docs/decisions/0014). Asking beyond the end of memory is harmless. */
 LB__INLINE void ask_for(const lb__int8_part *p, int64_t row, int64_t o) {
   __builtin_prefetch(p->out + row * p->ldo + o, 1);
